@@ -1,0 +1,2 @@
+//! The batchnorm program: adapters, verification and benchmarks.
+fn main() {}

@@ -1,0 +1,43 @@
+//! Oracle cases for batch normalization: reading, judging and saving.
+//!
+//! A case is a safetensors file with the inputs of one computation, the outputs expected of it and
+//! the bound each output must meet; `tests/cases/FORMAT.md` of the repository defines the format.
+//! This crate computes nothing itself and knows no GPU: whoever computes hands the outputs to [`judge`].
+//!
+//! ```
+//! use wgpu_batchnorm_oracle::{Case, Outputs, find_cases, judge};
+//!
+//! for path in find_cases(["../../tests/cases"])? {
+//!     let case = Case::load(&path)?;
+//!     if let Some(reason) = case.unsupported() {
+//!         println!("{}: skipped: {reason}", case.name);
+//!         continue;
+//!     }
+//!     let mut outputs = Outputs::default(); // An implementation fills them from `case.inputs`.
+//!     for (name, expected) in &case.expected {
+//!         let values = expected.values.iter().map(|&value| value as f32).collect();
+//!         outputs.insert(name, expected.shape.clone(), values);
+//!     }
+//!     outputs.num_batches_tracked = case.expected_num_batches_tracked;
+//!     if case.is_judged() {
+//!         println!("{}", judge(&case, &outputs));
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+mod case;
+mod check;
+mod error;
+mod find;
+mod judge;
+mod meta;
+mod outputs;
+mod tensor;
+
+pub use case::Case;
+pub use error::{CaseError, FindError, SaveError};
+pub use find::find_cases;
+pub use judge::{CounterVerdict, Failure, TensorVerdict, Verdict, Worst, judge};
+pub use meta::{Activation, Dtype, Kind, Layout, Momentum, Order, Stats};
+pub use outputs::{Output, Outputs, save_outputs};
+pub use tensor::{Expected, Tensor};

@@ -1,0 +1,2 @@
+//! The commands of a fresh machine: bench and test.
+fn main() {}

@@ -1,0 +1,35 @@
+// normalize: y = ((x − mean_hi) − mean_lo) · γ/σ + β.
+// x, y: the part's vectors; coefficients: planes of finalize. Dispatch: one workgroup a tile.
+@group(0) @binding(1) var<storage, read_write> x: array<Vector>;
+@group(0) @binding(11) var<storage, read_write> coefficients: array<Channel>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = tile_of(workgroup);
+    if (tile >= params.tiles) { return; }
+    let place = place_of(tile, lane);
+    let channel = params.first_channel + select(0u, place.channel, place.exists);
+    let mean_hi = spread(coefficients[plane(0u, channel)]);
+    let mean_lo = spread(coefficients[plane(1u, channel)]);
+    let scale = spread(coefficients[plane(2u, channel)]);
+    let offset = spread(coefficients[plane(3u, channel)]);
+    var position = place.split * TILE + place.row;
+    var cursor = seek(place.channel, position);
+    for (var block = 0u; block < BLOCKS; block++) { // unroll if one
+        var values: array<Vector, UNROLL>;
+        var valid: array<bool, UNROLL>;
+        var index: array<u32, UNROLL>;
+        for (var k = 0u; k < UNROLL; k++) { // unroll
+            valid[k] = place.exists && position < params.positions;
+            index[k] = select(0u, cursor.index, valid[k]);
+            values[k] = x[index[k]];
+            cursor = advance(cursor);
+            position += ROWS;
+        }
+        for (var k = 0u; k < UNROLL; k++) { // unroll
+            if (valid[k]) {
+                write(index[k], ((values[k] - mean_hi) - mean_lo) * scale + offset);
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+// 1/√v within 1 ULP. inverseSqrt alone is granted 2 ULP; one Newton step, r + r/2·(1 − v·r²), halves
+// the digits that are wrong, if 1 − v·r² itself is exact enough: v·r is therefore taken as the sum of
+// a rounded product and its error (Dekker: the halves of a split number multiply without rounding).
+fn upper_half(v: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(v) & 0xfffff000u);
+}
+
+fn inverse_sqrt(v: f32) -> f32 {
+    let r = inverseSqrt(v);
+    let product = v * r;
+    let v_hi = upper_half(v);
+    let r_hi = upper_half(r);
+    let v_lo = v - v_hi;
+    let r_lo = r - r_hi;
+    let lost = (((v_hi * r_hi - product) + v_hi * r_lo) + v_lo * r_hi) + v_lo * r_lo;
+    let residual = (1.0 - product * r) - lost * r;
+    return r + 0.5 * r * residual;
+}

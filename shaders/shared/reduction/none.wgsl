@@ -1,0 +1,2 @@
+// One row a workgroup: nothing to merge, no barrier.
+fn reduce(mine: Record, lane: u32) -> Record { return mine; }

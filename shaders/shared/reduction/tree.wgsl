@@ -1,0 +1,16 @@
+// Merges the ROWS records of each column by a fixed tree; the result is valid in row 0.
+// No lane reads what another writes between the same two barriers.
+var<workgroup> tree: array<Record, WORKGROUP>;
+
+fn reduce(mine: Record, lane: u32) -> Record {
+    var total = mine;
+    tree[lane] = total;
+    for (var step = 1u; step <= REDUCTION_STEPS; step++) { // unroll
+        workgroupBarrier();
+        if (lane < (WORKGROUP >> step)) {
+            total = combine(total, tree[lane + (WORKGROUP >> step)]);
+            tree[lane] = total;
+        }
+    }
+    return total;
+}

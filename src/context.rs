@@ -1,0 +1,250 @@
+//! A device with what batch normalization keeps on it: pipelines, compiled plans and workspace.
+
+use crate::buffer::BufferRange;
+use crate::cache::Cache;
+use crate::device::{DeviceError, Lost, create_buffer};
+use crate::options::{Momentum, Options};
+use crate::plan::{DeviceTraits, Operation, Plan, PlanError};
+use crate::program::{Pipelines, Program};
+use crate::shape::Shape;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+
+/// A device, and what is kept on it: pipelines, compiled plans, and a workspace that all layers share.
+///
+/// Cheap to clone; all clones share the same caches. There is no global state.
+#[derive(Clone)]
+pub struct Context {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    traits: DeviceTraits,
+    lost: Lost,
+    pipelines: Pipelines,
+    programs: Mutex<Cache<ProgramKey, Arc<Program>>>,
+    workspace: Mutex<Option<wgpu::Buffer>>,
+}
+
+/// A plan is kept for each of these; ε and momentum by their bits, since floats have no equality that
+/// a map could use.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct ProgramKey {
+    shape: Shape,
+    operation: Operation,
+    eps: u64,
+    momentum: Option<u64>,
+    flags: [bool; 3],
+}
+
+/// Compiled plans to keep: every layer of a large network, forward and backward, with two batch sizes.
+const PROGRAMS: usize = 512;
+
+/// Why there is no context.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// No adapter, or none with the name that was asked for.
+    #[error("no adapter {}, found {found:?}: install a Vulkan, Metal or DX12 driver, or Mesa's software adapter (Debian: apt-get install mesa-vulkan-drivers)", wanted.as_ref().map_or("at all".to_owned(), |name| format!("whose name contains {name:?}")))]
+    NoAdapter {
+        /// The name that was asked for.
+        wanted: Option<String>,
+        /// The names of the adapters there are.
+        found: Vec<String>,
+    },
+    /// The adapter gave no device.
+    #[error("adapter {adapter:?} gave no device: {reason}")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// What wgpu said.
+        reason: String,
+    },
+}
+
+impl Context {
+    /// A context on the default adapter, with all limits and the features that matter here.
+    ///
+    /// # Errors
+    /// [`ContextError`] if there is no adapter or it gives no device.
+    pub async fn new() -> Result<Self, ContextError> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        match instance.request_adapter(&options).await {
+            Ok(adapter) => Self::from_adapter(&adapter).await,
+            Err(_) => Err(ContextError::NoAdapter { wanted: None, found: names_of(&instance).await }),
+        }
+    }
+
+    /// A context on the first adapter whose name contains `name`, whatever the case of its letters.
+    ///
+    /// # Errors
+    /// [`ContextError`] if there is none or it gives no device; it lists the adapters there are.
+    pub async fn with_adapter_named(name: &str) -> Result<Self, ContextError> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        let matches = |adapter: &&wgpu::Adapter| {
+            adapter.get_info().name.to_lowercase().contains(&name.to_lowercase())
+        };
+        match adapters.iter().find(matches) {
+            Some(adapter) => Self::from_adapter(adapter).await,
+            None => Err(ContextError::NoAdapter {
+                wanted: Some(name.into()),
+                found: names_of(&instance).await,
+            }),
+        }
+    }
+
+    /// A context on `adapter`, with all its limits and the features that matter here.
+    ///
+    /// # Errors
+    /// [`ContextError::NoDevice`] if it gives no device.
+    pub async fn from_adapter(adapter: &wgpu::Adapter) -> Result<Self, ContextError> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("batch_norm"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
+            ContextError::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() }
+        })?;
+        let context = Self::from_device(&device, &queue);
+        let lost = context.shared.lost.clone();
+        device.set_device_lost_callback(move |reason, message| lost.mark(format!("{reason:?}: {message}")));
+        Ok(context)
+    }
+
+    /// A context on the caller's device.
+    ///
+    /// The device's callbacks stay the caller's: call [`Context::mark_lost`] from the device-lost
+    /// callback, so that recording reports the loss too.
+    pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
+        let shared = Shared {
+            device: device.clone(),
+            queue: queue.clone(),
+            traits: DeviceTraits::of(device),
+            lost: Lost::default(),
+            pipelines: Pipelines::default(),
+            programs: Mutex::new(Cache::new(PROGRAMS)),
+            workspace: Mutex::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The blocking twin of [`Context::new`].
+    ///
+    /// # Errors
+    /// As [`Context::new`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new_blocking() -> Result<Self, ContextError> {
+        pollster::block_on(Self::new())
+    }
+
+    /// The device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.shared.device
+    }
+
+    /// The queue that the methods with `submit`, `upload` and `download` in their names use.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.shared.queue
+    }
+
+    /// What plans depend on of the device.
+    pub fn traits(&self) -> &DeviceTraits {
+        &self.shared.traits
+    }
+
+    /// Tells the context that its device is lost; from then on everything reports
+    /// [`DeviceError::Lost`] with this reason.
+    pub fn mark_lost(&self, reason: impl Into<String>) {
+        self.shared.lost.mark(reason.into());
+    }
+
+    pub(crate) fn check_alive(&self) -> Result<(), DeviceError> {
+        self.shared.lost.check()
+    }
+
+    pub(crate) fn pipelines(&self) -> &Pipelines {
+        &self.shared.pipelines
+    }
+
+    /// The compiled plan, from the cache if it is there.
+    pub(crate) fn program(
+        &self,
+        shape: &Shape,
+        options: &Options,
+        operation: Operation,
+    ) -> Result<Arc<Program>, ProgramError> {
+        let key = ProgramKey {
+            shape: *shape,
+            operation,
+            eps: options.eps.to_bits(),
+            momentum: match options.momentum {
+                Momentum::MovingAverage(momentum) => Some(momentum.to_bits()),
+                Momentum::Cumulative => None,
+            },
+            flags: [options.weight, options.bias, options.running_statistics],
+        };
+        lock(&self.shared.programs).get_or_make(&key, || {
+            let plan = Plan::new(shape, options, operation, self.traits())?;
+            Ok(Arc::new(Program::compile(self, plan)?))
+        })
+    }
+
+    /// The workspace that all layers share, at least `bytes` long. Dispatches of one queue run in
+    /// order, so no two operations use it at once.
+    pub(crate) fn workspace(&self, bytes: u64) -> Result<BufferRange, DeviceError> {
+        let mut workspace = lock(&self.shared.workspace);
+        match &*workspace {
+            Some(buffer) if buffer.size() >= bytes => Ok(buffer.into()),
+            _ => {
+                let usage = wgpu::BufferUsages::STORAGE;
+                let buffer = create_buffer(self.device(), "workspace", bytes.next_power_of_two(), usage)
+                    .or_else(|_| create_buffer(self.device(), "workspace", bytes, usage))?;
+                *workspace = Some(buffer.clone());
+                Ok(buffer.into())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("traits", self.traits()).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no compiled plan.
+pub(crate) enum ProgramError {
+    Plan(PlanError),
+    Device(DeviceError),
+}
+
+impl From<PlanError> for ProgramError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl From<DeviceError> for ProgramError {
+    fn from(error: DeviceError) -> Self {
+        Self::Device(error)
+    }
+}
+
+/// Locks, also after another thread has panicked: nothing here is left half done by a panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn names_of(instance: &wgpu::Instance) -> Vec<String> {
+    let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    adapters.iter().map(|adapter| adapter.get_info().name).collect()
+}

@@ -1,0 +1,339 @@
+//! The short path: tensors that are uploaded and downloaded, and a layer that owns its parameters.
+
+use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, ForwardTensors};
+use crate::buffer::BufferRange;
+use crate::context::Context;
+use crate::device::{DeviceError, Download, create_buffer, create_buffer_with};
+use crate::options::{Mode, Options, OptionsError};
+use crate::plan::Accumulation;
+use crate::shape::Shape;
+use crate::state::{BatchStatistics, RunningStatistics, RunningValues, SavedStatistics};
+use thiserror::Error;
+
+const TENSOR_USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// N·C·S f32 values on a device.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    context: Context,
+    shape: Shape,
+    range: BufferRange,
+}
+
+/// Why values did not become a tensor, or state.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum UploadError {
+    /// The number of values is not that of the shape.
+    #[error("{what} has {actual} values, expected {expected}: give one for each element, in memory order")]
+    Length {
+        /// What was given.
+        what: &'static str,
+        /// Its values.
+        actual: usize,
+        /// The values that it should have.
+        expected: usize,
+    },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+fn check_length(what: &'static str, actual: usize, expected: usize) -> Result<(), UploadError> {
+    if actual == expected { Ok(()) } else { Err(UploadError::Length { what, actual, expected }) }
+}
+
+impl Tensor {
+    /// A tensor that holds `values`, in memory order.
+    ///
+    /// # Errors
+    /// [`UploadError`] if there are not N·C·S of them, the device has no memory, or it is lost.
+    pub fn upload(context: &Context, shape: Shape, values: &[f32]) -> Result<Self, UploadError> {
+        check_length("a tensor", values.len(), shape.elements())?;
+        context.check_alive()?;
+        let bytes = bytemuck::cast_slice(values);
+        let buffer = create_buffer_with(context.device(), "tensor", bytes, TENSOR_USAGE)?;
+        Ok(Self { context: context.clone(), shape, range: buffer.into() })
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory or is lost.
+    pub fn zeros(context: &Context, shape: Shape) -> Result<Self, DeviceError> {
+        context.check_alive()?;
+        let bytes = shape.elements() as u64 * size_of::<f32>() as u64;
+        let buffer = create_buffer(context.device(), "tensor", bytes, TENSOR_USAGE)?;
+        Ok(Self { context: context.clone(), shape, range: buffer.into() })
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Where it lies, for the recording path.
+    pub fn range(&self) -> &BufferRange {
+        &self.range
+    }
+
+    /// The values, in memory order, after everything that was submitted before.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for the copy or is lost.
+    pub async fn download(&self) -> Result<Vec<f32>, DeviceError> {
+        crate::state::download(&self.context, "tensor", &self.range).await
+    }
+
+    /// The blocking twin of [`Tensor::download`].
+    ///
+    /// # Errors
+    /// As [`Tensor::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_blocking(&self) -> Result<Vec<f32>, DeviceError> {
+        self.context.check_alive()?;
+        let BufferRange { buffer, offset, size } = &self.range;
+        let copy =
+            Download::submit(self.context.device(), self.context.queue(), "tensor", buffer, *offset, *size)?;
+        Ok(bytemuck::pod_collect_to_vec(&copy.finish_blocking()?))
+    }
+}
+
+/// A batch normalization layer that owns its parameters and submits its own work.
+///
+/// ```
+/// # if wgpu_batchnorm::Context::new_blocking().is_err() { return Ok(()); }
+/// use wgpu_batchnorm::{Context, Layer, Layout, Mode, Options, Shape, Tensor};
+///
+/// let context = Context::new_blocking()?;
+/// let mut layer = Layer::new(&context, Options::new(2))?;
+/// let shape = Shape::new(&[2, 2], Layout::ChannelsFirst)?;
+/// let x = Tensor::upload(&context, shape, &[1.0, 10.0, 3.0, 30.0])?;
+/// let y = layer.submit_forward(Mode::Training, &x)?;
+/// assert!((y.download_blocking()?[0] + 1.0).abs() < 1e-4);
+/// let gradients = layer.submit_backward(&x, &y)?;
+/// assert_eq!(gradients.dx.download_blocking()?.len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Layer {
+    batch_norm: BatchNorm,
+    weight: Option<BufferRange>,
+    bias: Option<BufferRange>,
+    running: Option<RunningStatistics>,
+    saved: SavedStatistics,
+    mode: Mode,
+}
+
+/// Why a layer was not made.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum LayerError {
+    /// An option is out of its range.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// What a backward pass gives.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// Gradient with respect to x.
+    pub dx: Tensor,
+    /// Gradient with respect to γ, if there is one.
+    pub dweight: Option<Vector>,
+    /// Gradient with respect to β, if there is one.
+    pub dbias: Option<Vector>,
+}
+
+/// C f32 values on a device.
+#[derive(Clone, Debug)]
+pub struct Vector {
+    context: Context,
+    range: BufferRange,
+}
+
+impl Vector {
+    fn upload(context: &Context, what: &'static str, values: &[f32]) -> Result<Self, DeviceError> {
+        let buffer = create_buffer_with(context.device(), what, bytemuck::cast_slice(values), TENSOR_USAGE)?;
+        Ok(Self { context: context.clone(), range: buffer.into() })
+    }
+
+    /// Where it lies, for the recording path.
+    pub fn range(&self) -> &BufferRange {
+        &self.range
+    }
+
+    /// The values, one a channel, after everything that was submitted before.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for the copy or is lost.
+    pub async fn download(&self) -> Result<Vec<f32>, DeviceError> {
+        crate::state::download(&self.context, "a vector", &self.range).await
+    }
+
+    /// The blocking twin of [`Vector::download`].
+    ///
+    /// # Errors
+    /// As [`Vector::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_blocking(&self) -> Result<Vec<f32>, DeviceError> {
+        pollster::block_on(self.download())
+    }
+}
+
+impl Layer {
+    /// A layer with weight 1, bias 0, running mean 0 and running variance 1, as far as it has them.
+    ///
+    /// # Errors
+    /// [`LayerError`] if an option is out of its range or the device fails.
+    pub fn new(context: &Context, options: Options) -> Result<Self, LayerError> {
+        let batch_norm = BatchNorm::new(context, options)?;
+        context.check_alive()?;
+        let channels = options.channels;
+        let parameter = |wanted: bool, what, start: f32| {
+            let values = wanted.then(|| vec![start; channels]);
+            values.map(|values| Vector::upload(context, what, &values).map(|vector| vector.range)).transpose()
+        };
+        let running = options
+            .running_statistics
+            .then(|| RunningStatistics::upload(context, &RunningValues::start(channels)))
+            .transpose()?;
+        Ok(Self {
+            weight: parameter(options.weight, "weight", 1.0)?,
+            bias: parameter(options.bias, "bias", 0.0)?,
+            running,
+            saved: SavedStatistics::new(context, channels)?,
+            batch_norm,
+            mode: Mode::Training,
+        })
+    }
+
+    /// The options.
+    pub fn options(&self) -> &Options {
+        self.batch_norm.options()
+    }
+
+    /// Replaces γ; the layer must have one.
+    ///
+    /// # Errors
+    /// [`UploadError`] if there are not C values, or none are expected.
+    pub fn set_weight(&mut self, values: &[f32]) -> Result<(), UploadError> {
+        check_length("weight", values.len(), if self.weight.is_some() { self.options().channels } else { 0 })?;
+        if self.weight.is_some() {
+            self.weight = Some(Vector::upload(self.batch_norm.context(), "weight", values)?.range);
+        }
+        Ok(())
+    }
+
+    /// Replaces β; the layer must have one.
+    ///
+    /// # Errors
+    /// [`UploadError`] if there are not C values, or none are expected.
+    pub fn set_bias(&mut self, values: &[f32]) -> Result<(), UploadError> {
+        check_length("bias", values.len(), if self.bias.is_some() { self.options().channels } else { 0 })?;
+        if self.bias.is_some() {
+            self.bias = Some(Vector::upload(self.batch_norm.context(), "bias", values)?.range);
+        }
+        Ok(())
+    }
+
+    /// Replaces the running statistics; the layer must keep some.
+    ///
+    /// # Errors
+    /// [`UploadError`] if there are not C values each, or none are expected.
+    pub fn set_running(&mut self, values: &RunningValues) -> Result<(), UploadError> {
+        let expected = if self.running.is_some() { self.options().channels } else { 0 };
+        check_length("running_mean", values.mean.len(), expected)?;
+        check_length("running_var", values.var.len(), expected)?;
+        if self.running.is_some() {
+            self.running = Some(RunningStatistics::upload(self.batch_norm.context(), values)?);
+        }
+        Ok(())
+    }
+
+    /// The running statistics, if the layer keeps some.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device fails.
+    pub async fn running(&self) -> Result<Option<RunningValues>, DeviceError> {
+        match &self.running {
+            Some(running) => running.download(self.batch_norm.context()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Mean and biased variance that normalized the last batch.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device fails.
+    pub async fn batch_statistics(&self) -> Result<BatchStatistics, DeviceError> {
+        self.saved.download(self.batch_norm.context()).await
+    }
+
+    /// Runs the forward pass and returns y; in training it updates the running statistics.
+    ///
+    /// # Errors
+    /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
+    pub fn submit_forward(&mut self, mode: Mode, x: &Tensor) -> Result<Tensor, BatchNormError> {
+        let y = Tensor::zeros(self.batch_norm.context(), x.shape)?;
+        let tensors = ForwardTensors {
+            x: x.range.clone(),
+            y: y.range.clone(),
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+            running: self.running.as_ref(),
+            saved: &self.saved,
+            workspace: None,
+        };
+        let forward = self.batch_norm.bind_forward(&x.shape, mode, &tensors)?;
+        self.submit(|encoder| forward.record(encoder))?;
+        self.mode = mode;
+        Ok(y)
+    }
+
+    /// Runs the backward pass of the last forward pass, whose input was `x`.
+    ///
+    /// # Errors
+    /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
+    pub fn submit_backward(&mut self, x: &Tensor, dy: &Tensor) -> Result<Gradients, BatchNormError> {
+        let context = self.batch_norm.context();
+        let gradient = |wanted: bool, what| {
+            wanted.then(|| Vector::upload(context, what, &vec![0.0; self.options().channels])).transpose()
+        };
+        let gradients = Gradients {
+            dx: Tensor::zeros(context, dy.shape)?,
+            dweight: gradient(self.weight.is_some(), "dweight")?,
+            dbias: gradient(self.bias.is_some(), "dbias")?,
+        };
+        let written = |vector: &Vector| (vector.range.clone(), Accumulation::Replace);
+        let tensors = BackwardTensors {
+            x: x.range.clone(),
+            dy: dy.range.clone(),
+            weight: self.weight.clone(),
+            saved: &self.saved,
+            dx: Some(gradients.dx.range.clone()),
+            dweight: gradients.dweight.as_ref().map(written),
+            dbias: gradients.dbias.as_ref().map(written),
+            workspace: None,
+        };
+        let backward = self.batch_norm.bind_backward(&dy.shape, self.mode, &tensors)?;
+        self.submit(|encoder| backward.record(encoder))?;
+        Ok(gradients)
+    }
+
+    fn submit(
+        &self,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), BatchNormError>,
+    ) -> Result<(), BatchNormError> {
+        let context = self.batch_norm.context();
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm") };
+        let mut encoder = context.device().create_command_encoder(&descriptor);
+        record(&mut encoder)?;
+        context.queue().submit([encoder.finish()]);
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! The settings of a batch normalization layer.
+
+use thiserror::Error;
+
+/// How much a new batch counts in the running statistics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Momentum {
+    /// running ← (1 − m)·running + m·batch, PyTorch's convention: m is the weight of the **new** batch.
+    /// (Keras and ONNX call 1 − m momentum.)
+    MovingAverage(f64),
+    /// The mean over all batches so far, PyTorch's `momentum = None`: m = 1 / (batches before + 1).
+    Cumulative,
+}
+
+/// Whether the batch's own statistics normalize it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Normalize with the statistics of the batch, and update the running ones where there are any.
+    Training,
+    /// Normalize with the running statistics, which stay as they are.
+    Evaluation,
+}
+
+/// The settings of a batch normalization layer over `channels` channels.
+///
+/// ```
+/// use wgpu_batchnorm::{Momentum, Options};
+///
+/// let options = Options { eps: 1e-3, momentum: Momentum::Cumulative, ..Options::new(64) };
+/// assert!(options.weight && options.bias && options.running_statistics);
+/// options.validate()?;
+/// # Ok::<(), wgpu_batchnorm::OptionsError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// C, the number of channels.
+    pub channels: usize,
+    /// ε in 1/√(variance + ε); positive.
+    pub eps: f64,
+    /// How much a new batch counts in the running statistics.
+    pub momentum: Momentum,
+    /// Whether there is a scale γ; without it, γ = 1.
+    pub weight: bool,
+    /// Whether there is an offset β; without it, β = 0.
+    pub bias: bool,
+    /// Whether running statistics are kept; without them there is no evaluation.
+    pub running_statistics: bool,
+}
+
+/// Why settings are refused.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// No channels.
+    #[error("options have 0 channels, expected at least 1")]
+    Channels,
+    /// ε is not a positive, finite number that f32 can hold.
+    #[error("eps is {actual}, expected a positive finite number of at least {:e} (f32's smallest normal number): PyTorch's default is 1e-5", f32::MIN_POSITIVE)]
+    Epsilon {
+        /// ε as given.
+        actual: f64,
+    },
+    /// The momentum is not in [0, 1].
+    #[error("momentum is {actual}, expected a number from 0 to 1, the weight of the new batch: PyTorch's default is 0.1")]
+    Momentum {
+        /// The momentum as given.
+        actual: f64,
+    },
+}
+
+impl Options {
+    /// PyTorch's defaults: ε = 1e-5, momentum 0.1, with scale, offset and running statistics.
+    pub fn new(channels: usize) -> Self {
+        Self {
+            channels,
+            eps: 1e-5,
+            momentum: Momentum::MovingAverage(0.1),
+            weight: true,
+            bias: true,
+            running_statistics: true,
+        }
+    }
+
+    /// Checks each setting.
+    ///
+    /// # Errors
+    /// [`OptionsError`] names the first one that is out of its range.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        if self.channels == 0 {
+            return Err(OptionsError::Channels);
+        }
+        let eps = self.eps as f32;
+        if !(eps.is_normal() && eps > 0.0) {
+            return Err(OptionsError::Epsilon { actual: self.eps });
+        }
+        match self.momentum {
+            Momentum::MovingAverage(momentum) if !(0.0..=1.0).contains(&momentum) => {
+                Err(OptionsError::Momentum { actual: momentum })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eps_must_be_a_positive_normal_f32() {
+        for eps in [0.0, -1e-5, f64::NAN, f64::INFINITY, 1e-39, 1e300] {
+            let error = Options { eps, ..Options::new(3) }.validate();
+            assert!(matches!(error, Err(OptionsError::Epsilon { .. })), "{eps}");
+        }
+        for eps in [1e-5, 1.0, 2e-38] {
+            assert_eq!(Options { eps, ..Options::new(3) }.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn momentum_must_be_a_weight() {
+        for actual in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            let options = Options { momentum: Momentum::MovingAverage(actual), ..Options::new(3) };
+            assert!(matches!(options.validate(), Err(OptionsError::Momentum { .. })), "{actual}");
+        }
+        for momentum in [Momentum::MovingAverage(0.0), Momentum::MovingAverage(1.0), Momentum::Cumulative] {
+            assert_eq!(Options { momentum, ..Options::new(3) }.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn there_must_be_channels() {
+        assert_eq!(Options::new(0).validate(), Err(OptionsError::Channels));
+    }
+}

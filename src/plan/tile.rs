@@ -1,0 +1,136 @@
+//! How the lanes of a workgroup share the work: the numbers that shape a kernel.
+
+use super::traits::{DeviceKind, DeviceTraits};
+use super::view::View;
+use crate::shader::parts::{self, Part};
+
+/// What a dispatch does with the big tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Leaves a record for each channel and split.
+    Reduce,
+    /// Writes a tensor.
+    Map,
+}
+
+/// A tile is what one workgroup handles: `columns` lane channels by `rows · unroll · blocks` positions.
+///
+/// Each lane loads `unroll` vectors of `width` elements before it uses the first, `blocks` times over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tile {
+    /// Lanes side by side along the channels, a power of two.
+    pub(crate) columns: u32,
+    /// Lanes along the positions (or records), a power of two.
+    pub(crate) rows: u32,
+    /// Loads in flight.
+    pub(crate) unroll: u32,
+    /// How often the loads are repeated.
+    pub(crate) blocks: u32,
+    /// Elements of one load: 1, 2 or 4.
+    pub(crate) width: u32,
+}
+
+/// Lanes, loads in flight and the least number of workgroups that a kind of device wants.
+struct Wishes {
+    workgroup: u32,
+    unroll: u32,
+    tiles: u64,
+}
+
+fn wishes(kind: DeviceKind, work: Work) -> Wishes {
+    match (kind, work) {
+        (DeviceKind::Gpu, Work::Reduce) => Wishes { workgroup: 256, unroll: 8, tiles: 1024 },
+        (DeviceKind::Gpu, Work::Map) => Wishes { workgroup: 256, unroll: 4, tiles: 1024 },
+        (DeviceKind::Cpu, Work::Reduce) => Wishes { workgroup: 32, unroll: 16, tiles: 64 },
+        (DeviceKind::Cpu, Work::Map) => Wishes { workgroup: 64, unroll: 4, tiles: 64 },
+    }
+}
+
+impl Tile {
+    /// Bytes of the largest record a lane may hold in workgroup memory: four words a channel, four channels.
+    const RECORD_BYTES: u32 = 64;
+
+    /// The tile for a tensor, before it is known how many tiles a part or the workspace can take.
+    pub(crate) fn for_tensor(view: &View, device: &DeviceTraits, work: Work) -> Self {
+        let wishes = wishes(device.kind, work);
+        let width = view.width();
+        let (channels, positions) = (view.lane_channels(), view.positions());
+        let lanes = lanes(wishes.workgroup, device);
+        let mut unroll = wishes.unroll;
+        loop {
+            let useful_rows = pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
+            // Whichever axis is contiguous comes first in the share of lanes.
+            let (columns, rows) = if view.is_channels_last() {
+                let columns = pow2_at_least(channels, lanes);
+                (columns, useful_rows.min(lanes / columns))
+            } else {
+                (pow2_at_least(channels, lanes / useful_rows), useful_rows)
+            };
+            let tile = Self { columns, rows, unroll, blocks: 1, width };
+            let tiles = positions.div_ceil(tile.positions()) * channels.div_ceil(u64::from(columns));
+            if unroll == 1 || tiles >= wishes.tiles {
+                return tile;
+            }
+            unroll /= 2;
+        }
+    }
+
+    /// The tile that merges `records` for each of `channels`, one channel a column.
+    pub(crate) fn per_channel(records: u64, channels: u64, device: &DeviceTraits) -> Self {
+        let lanes = lanes(64, device);
+        let rows = pow2_at_least(records, lanes);
+        Self { columns: pow2_at_least(channels, lanes / rows), rows, unroll: 1, blocks: 1, width: 1 }
+    }
+
+    /// Positions of a tile.
+    pub(crate) fn positions(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.unroll) * u64::from(self.blocks)
+    }
+
+    /// Invocations of a workgroup.
+    pub(crate) fn lanes(&self) -> u32 {
+        self.rows * self.columns
+    }
+
+    /// The header of the composed shader.
+    pub(crate) fn constants(&self) -> Vec<(&'static str, u32)> {
+        vec![
+            ("WORKGROUP", self.lanes()),
+            ("COLUMNS", self.columns),
+            ("ROWS", self.rows),
+            ("REDUCTION_STEPS", self.rows.trailing_zeros()),
+            ("UNROLL", self.unroll),
+            ("BLOCKS", self.blocks),
+            ("TILE", self.rows * self.unroll * self.blocks),
+        ]
+    }
+
+    /// The file for the slot `vector`.
+    pub(crate) fn vector(&self) -> Part {
+        match self.width {
+            4 => parts::VECTOR_4,
+            2 => parts::VECTOR_2,
+            _ => parts::VECTOR_1,
+        }
+    }
+
+    /// The file for the slot `reduction`.
+    pub(crate) fn reduction(&self) -> Part {
+        if self.rows == 1 { parts::REDUCTION_NONE } else { parts::REDUCTION_TREE }
+    }
+}
+
+/// The largest power of two of lanes that the device allows, `wish` at most.
+fn lanes(wish: u32, device: &DeviceTraits) -> u32 {
+    let limit = device
+        .max_compute_invocations_per_workgroup
+        .min(device.max_compute_workgroup_storage_size / Tile::RECORD_BYTES)
+        .min(wish)
+        .max(1);
+    1 << limit.ilog2()
+}
+
+/// The least power of two that is `wanted` or more, but not above the power of two `most`.
+fn pow2_at_least(wanted: u64, most: u32) -> u32 {
+    u32::try_from(wanted.min(u64::from(most))).unwrap_or(most).next_power_of_two().min(most)
+}

@@ -1,0 +1,168 @@
+//! What outlives one operation: the running statistics, and what the forward pass saves for the backward.
+
+use crate::buffer::BufferRange;
+use crate::context::{Context, lock};
+use crate::device::{DeviceError, Download, create_buffer_with};
+use crate::options::Mode;
+use crate::shape::Shape;
+use std::sync::{Arc, Mutex};
+
+const STATE_USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// The running statistics of a layer, on the device: PyTorch's `running_mean`, `running_var` and
+/// `num_batches_tracked`.
+///
+/// Updated by `running ← (1 − m)·running + m·batch` in each recorded forward pass in training; the
+/// variance that enters is the unbiased one, M2 / (N·S − 1).
+#[derive(Clone, Debug)]
+pub struct RunningStatistics {
+    /// `[C]` f32.
+    pub mean: BufferRange,
+    /// `[C]` f32.
+    pub var: BufferRange,
+    /// `[C]` u32, the number of batches each channel has seen. They are equal; each channel has its
+    /// own so that none waits for another.
+    pub num_batches_tracked: BufferRange,
+}
+
+/// Running statistics as plain values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningValues {
+    /// Mean of each channel.
+    pub mean: Vec<f32>,
+    /// Unbiased variance of each channel.
+    pub var: Vec<f32>,
+    /// Batches that have entered.
+    pub num_batches_tracked: u32,
+}
+
+impl RunningValues {
+    /// The start: mean 0, variance 1, no batches.
+    pub fn start(channels: usize) -> Self {
+        Self { mean: vec![0.0; channels], var: vec![1.0; channels], num_batches_tracked: 0 }
+    }
+}
+
+impl RunningStatistics {
+    /// New buffers that hold `values`; `mean` and `var` must have the same length, C.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for them or is lost.
+    pub fn upload(context: &Context, values: &RunningValues) -> Result<Self, DeviceError> {
+        context.check_alive()?;
+        let buffer = |what, bytes: &[u8]| {
+            create_buffer_with(context.device(), what, bytes, STATE_USAGE).map(BufferRange::from)
+        };
+        let batches = vec![values.num_batches_tracked; values.mean.len()];
+        Ok(Self {
+            mean: buffer("running_mean", bytemuck::cast_slice(&values.mean))?,
+            var: buffer("running_var", bytemuck::cast_slice(&values.var))?,
+            num_batches_tracked: buffer("num_batches_tracked", bytemuck::cast_slice(&batches))?,
+        })
+    }
+
+    /// The values, after everything that was submitted before. The buffers need usage `COPY_SRC`.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for the copy or is lost.
+    pub async fn download(&self, context: &Context) -> Result<RunningValues, DeviceError> {
+        let batches: Vec<u32> = download(context, "num_batches_tracked", &self.num_batches_tracked).await?;
+        Ok(RunningValues {
+            mean: download(context, "running_mean", &self.mean).await?,
+            var: download(context, "running_var", &self.var).await?,
+            num_batches_tracked: batches.first().copied().unwrap_or_default(),
+        })
+    }
+}
+
+/// What a forward pass leaves for the backward pass: the statistics that normalized, and which pass
+/// left them.
+///
+/// In memory four planes of C f32 each: mean (rounded), what rounding the mean lost, biased variance,
+/// 1/√(variance + ε). Clones are the same buffer.
+#[derive(Clone, Debug)]
+pub struct SavedStatistics {
+    pub(crate) range: BufferRange,
+    origin: Arc<Mutex<Option<Origin>>>,
+}
+
+/// The forward pass that left saved statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) shape: Shape,
+    pub(crate) mode: Mode,
+}
+
+/// The statistics that normalized a batch, as plain values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchStatistics {
+    /// Mean of each channel.
+    pub mean: Vec<f32>,
+    /// Biased variance of each channel: M2 / (N·S).
+    pub var: Vec<f32>,
+}
+
+impl SavedStatistics {
+    /// Bytes for C = `channels`.
+    pub fn bytes(channels: usize) -> u64 {
+        channels as u64 * crate::plan::SAVED_PLANES * crate::plan::WORD_BYTES
+    }
+
+    /// A new buffer for `channels` channels.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for it or is lost.
+    pub fn new(context: &Context, channels: usize) -> Result<Self, DeviceError> {
+        context.check_alive()?;
+        let bytes = Self::bytes(channels);
+        let buffer = crate::device::create_buffer(context.device(), "saved", bytes, STATE_USAGE)?;
+        Ok(Self::in_range(buffer))
+    }
+
+    /// A range of the caller's, [`SavedStatistics::bytes`] long.
+    pub fn in_range(range: impl Into<BufferRange>) -> Self {
+        Self { range: range.into(), origin: Arc::default() }
+    }
+
+    /// Mean and biased variance of the last forward pass that was submitted. The buffer needs usage
+    /// `COPY_SRC`.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for the copy or is lost.
+    pub async fn download(&self, context: &Context) -> Result<BatchStatistics, DeviceError> {
+        let planes: Vec<f32> = download(context, "saved", &self.range).await?;
+        let plane = |i: usize| {
+            let length = planes.len() / crate::plan::SAVED_PLANES as usize;
+            planes.iter().skip(i * length).take(length).copied().collect()
+        };
+        Ok(BatchStatistics { mean: plane(0), var: plane(2) })
+    }
+
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        *lock(&self.origin)
+    }
+
+    pub(crate) fn set_origin(&self, origin: Origin) {
+        *lock(&self.origin) = Some(origin);
+    }
+}
+
+/// The contents of a range, after everything that was submitted before.
+pub(crate) async fn download<T: bytemuck::Pod>(
+    context: &Context,
+    what: &str,
+    range: &BufferRange,
+) -> Result<Vec<T>, DeviceError> {
+    context.check_alive()?;
+    let copy = Download::submit(
+        context.device(),
+        context.queue(),
+        what,
+        &range.buffer,
+        range.offset,
+        range.size,
+    )?;
+    let bytes = copy.finish().await?;
+    Ok(bytemuck::pod_collect_to_vec(&bytes))
+}
