@@ -77,29 +77,33 @@ def passes(sizes, layout, device):
     """The name of each pass and a function that runs it once."""
     channels = sizes[1]
     generator = torch.Generator(device).manual_seed(1)
-    draw = lambda: torch.randn(sizes, generator=generator, device=device)  # noqa: E731
-    x, dy = laid_out(2 * draw() + 0.5, layout), laid_out(draw(), layout)
+    x, dy = (torch.randn(sizes, generator=generator, device=device) for _ in range(2))
+    x, dy = laid_out(2 * x + 0.5, layout), laid_out(dy, layout)
     weight, bias = torch.ones(channels, device=device), torch.zeros(channels, device=device)
     mean, var = torch.zeros(channels, device=device), torch.ones(channels, device=device)
 
     leaves = [tensor.detach().requires_grad_() for tensor in (x, weight, bias)]
-    y = functional.batch_norm(leaves[0], mean, var, leaves[1], leaves[2], True, MOMENTUM, EPS)
+
+    def forward():
+        return functional.batch_norm(leaves[0], mean, var, leaves[1], leaves[2], True, MOMENTUM, EPS)
 
     def forward_eval():
         with torch.no_grad():
             return functional.batch_norm(x, mean, var, weight, bias, False, MOMENTUM, EPS)
 
-    return [
-        ("forward", lambda: functional.batch_norm(leaves[0], mean, var, leaves[1], leaves[2], True, MOMENTUM, EPS)),
-        ("backward", lambda: torch.autograd.grad(y, leaves, dy, retain_graph=True)),
-        ("forward_eval", forward_eval),
-    ]
+    y = forward()
+
+    def backward():
+        return torch.autograd.grad(y, leaves, dy, retain_graph=True)
+
+    return [("forward", forward), ("backward", backward), ("forward_eval", forward_eval)]
 
 
 def adapter_of(device):
     if device == "cuda":
         return torch.cuda.get_device_name()
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability}, {torch.get_num_threads()} threads"
 
 
 def main():

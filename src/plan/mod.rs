@@ -83,6 +83,16 @@ pub enum PlanError {
         /// The most values.
         max: u32,
     },
+    /// The tensor falls into so many parts that the records of all of them exceed a binding.
+    #[error("{shape} needs {actual} bytes of records, expected at most {max} as one storage binding holds: raise max_storage_buffer_binding_size when creating the device, or split the batch")]
+    TooManyRecords {
+        /// The shape as given.
+        shape: Shape,
+        /// Bytes of its records.
+        actual: u64,
+        /// The device's limit.
+        max: u64,
+    },
 }
 
 /// The dispatches of one operation on one shape and device, and the workspace they need.
@@ -201,7 +211,11 @@ impl Plan {
         let coefficients = 0..COEFFICIENT_PLANES * WORD_BYTES * channels;
         let first_record = coefficients.end.next_multiple_of(alignment);
         // A binding may not be empty, even where no record is read.
-        let records = first_record..first_record + problem::RECORD_BYTES * channels * splits.max(1);
+        let bytes = problem::RECORD_BYTES * channels * splits.max(1);
+        if bytes > binding_bytes {
+            return Err(PlanError::TooManyRecords { shape: *shape, actual: bytes, max: binding_bytes });
+        }
+        let records = first_record..first_record + bytes;
         Ok(Self { shape: *shape, dispatches, coefficients, records })
     }
 

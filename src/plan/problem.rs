@@ -56,8 +56,9 @@ impl<'a> Problem<'a> {
                 .parts
                 .iter()
                 .any(|part| traversal.tiles(&self.view, part) > most.min(u64::from(u32::MAX)));
-            // Twice the positions a tile halves both, until one tile has them all.
-            if !(too_many_records || grid_too_large) || traversal.splits <= 1 {
+            // Twice the positions a tile halves both, until one tile has all of a part.
+            let longest = traversal.parts.iter().map(|part| self.view.positions_of(part)).max();
+            if !(too_many_records || grid_too_large) || longest <= Some(tile.positions()) {
                 return traversal;
             }
             tile.blocks *= 2;
@@ -150,8 +151,7 @@ impl Traversal {
     }
 
     fn tiles(&self, view: &View, part: &Part) -> u64 {
-        view.positions_of(part).div_ceil(self.tile.positions())
-            * view.lane_channels_of(part).div_ceil(u64::from(self.tile.columns))
+        self.tile.count(view.positions_of(part), view.lane_channels_of(part))
     }
 }
 

@@ -1,0 +1,379 @@
+//! Plans without a device: each element is visited exactly once, and no limit is exceeded.
+
+#![allow(clippy::expect_used, clippy::panic)]
+
+use super::*;
+use crate::options::Momentum;
+use crate::shape::Layout;
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+const TRAINING: Operation = Operation::Forward { mode: Mode::Training, in_place: false };
+const BACKWARD: Operation = Operation::Backward {
+    mode: Mode::Training,
+    dx: true,
+    in_place: false,
+    dweight: Some(Accumulation::Replace),
+    dbias: Some(Accumulation::Add),
+};
+
+fn shape(sizes: &[usize], layout: Layout) -> Shape {
+    Shape::new(sizes, layout).expect("a valid shape")
+}
+
+fn plan(shape: &Shape, operation: Operation, device: &DeviceTraits) -> Plan {
+    Plan::new(shape, &Options::new(shape.channels()), operation, device).expect("a plan")
+}
+
+fn is_over_tensors(dispatch: &Dispatch) -> bool {
+    dispatch.pieces.iter().any(|piece| piece.size.is_some())
+}
+
+/// What the shaders do with one dispatch: calls `visit(element, split, channel)` for each value that a
+/// lane loads, by the arithmetic of tile.wgsl and layout/*.wgsl, word for word.
+fn walk(dispatch: &Dispatch, mut visit: impl FnMut(u64, u32, u32)) {
+    let (params, tile) = (&dispatch.params, &dispatch.tile);
+    let last = dispatch.files.contains(&shader::parts::CHANNELS_LAST);
+    let lane_channels = if last { tile.width } else { 1 };
+    let offset = dispatch.pieces.iter().find_map(|piece| piece.size.and(Some(piece.offset))).unwrap_or(0);
+    for y in 0..dispatch.grid[1] {
+        for x in 0..dispatch.grid[0] {
+            let id = y * params.grid_width + x;
+            if id >= params.tiles {
+                continue;
+            }
+            for lane in 0..tile.lanes() {
+                let split = id / params.channel_tiles;
+                let channel = (id - split * params.channel_tiles) * tile.columns + lane % tile.columns;
+                if channel >= params.channels {
+                    continue;
+                }
+                let mut position = split * tile.positions() as u32 + lane / tile.columns;
+                let (mut index, mut column) = if last {
+                    (params.base.wrapping_add(position.wrapping_mul(params.row_length)).wrapping_add(channel), 0)
+                } else {
+                    let sample = position / params.row_length;
+                    let column = position - sample * params.row_length;
+                    let start = params.base.wrapping_add(sample.wrapping_mul(params.sample_stride));
+                    (start.wrapping_add(channel.wrapping_mul(params.row_length)).wrapping_add(column), column)
+                };
+                for _ in 0..tile.unroll * tile.blocks {
+                    if position < params.positions {
+                        for i in 0..tile.width {
+                            let element = (u64::from(index) * u64::from(tile.width)) + u64::from(i);
+                            let lane_channel = params.first_channel + channel;
+                            let c = lane_channel * lane_channels + if last { i } else { 0 };
+                            visit(offset / WORD_BYTES + element, params.first_split + split, c);
+                        }
+                    }
+                    index = index.wrapping_add(params.step_index);
+                    if !last {
+                        column += params.step_column;
+                        if column >= params.row_length {
+                            column -= params.row_length;
+                            index = index.wrapping_add(params.sample_stride.wrapping_sub(params.row_length));
+                        }
+                    }
+                    position += tile.rows;
+                }
+            }
+        }
+    }
+}
+
+/// Each dispatched step over the tensors visits each element once, under its own channel, and each
+/// record that is merged later was left by some tile.
+fn check_coverage(shape: &Shape, plan: &Plan) {
+    let mut channel_of = vec![0u32; shape.elements()];
+    for n in 0..shape.samples() {
+        for c in 0..shape.channels() {
+            for s in 0..shape.spatial() {
+                channel_of[shape.index(n, c, s)] = c as u32;
+            }
+        }
+    }
+    let steps: HashSet<Step> = plan.dispatches.iter().filter(|d| is_over_tensors(d)).map(Dispatch::step).collect();
+    for step in steps {
+        let mut visits = vec![0u8; shape.elements()];
+        let mut records = HashSet::new();
+        for dispatch in plan.dispatches.iter().filter(|dispatch| dispatch.step == step) {
+            walk(dispatch, |element, split, channel| {
+                visits[element as usize] += 1;
+                assert_eq!(channel_of[element as usize], channel, "{shape} {step:?} element {element}");
+                records.insert((split, channel));
+            });
+        }
+        assert!(visits.iter().all(|&visits| visits == 1), "{shape} {step:?}: {visits:?}");
+        if matches!(step, Step::Statistics | Step::BackwardReduce) {
+            let merged = plan.dispatches.iter().find(|dispatch| !is_over_tensors(dispatch)).expect("a merge");
+            assert_eq!(records.len(), merged.params.splits as usize * shape.channels(), "{shape} {step:?}");
+        }
+    }
+}
+
+fn check_limits(shape: &Shape, plan: &Plan, device: &DeviceTraits) {
+    let tensor_bytes = shape.elements() as u64 * WORD_BYTES;
+    for dispatch in &plan.dispatches {
+        let context = format!("{shape} {:?} {:?}", dispatch.step, dispatch.tile);
+        let [x, y] = dispatch.grid;
+        assert!(x.max(y) <= device.max_compute_workgroups_per_dimension, "{context}");
+        assert!(u64::from(x) * u64::from(y) >= u64::from(dispatch.params.tiles), "{context}");
+        assert!(dispatch.params.tiles > 0, "{context}");
+        assert!(dispatch.tile.lanes() <= device.max_compute_invocations_per_workgroup, "{context}");
+        let workgroup_bytes = dispatch.tile.lanes() * 16 * dispatch.tile.width.max(1);
+        assert!(workgroup_bytes <= device.max_compute_workgroup_storage_size, "{context}");
+        // lavapipe leaves all loops of an invocation after 65,535 iterations.
+        let merges = dispatch.params.splits.div_ceil(dispatch.tile.rows);
+        assert!(dispatch.tile.blocks + merges < 65_535, "{context}");
+        for piece in &dispatch.pieces {
+            assert_eq!(piece.offset % u64::from(device.min_buffer_offset_alignment), 0, "{context}");
+            if let Some(size) = piece.size {
+                assert!(size > 0 && size <= device.max_storage_buffer_binding_size, "{context}");
+                assert!(piece.offset + size <= tensor_bytes, "{context}");
+                assert_eq!(size % (u64::from(dispatch.tile.width) * WORD_BYTES), 0, "{context}");
+            }
+        }
+        assert!(dispatch.pieces.len() <= 8, "{context}: WebGPU grants 8 storage buffers");
+    }
+    for range in [&plan.coefficients, &plan.records] {
+        assert_eq!(range.start % u64::from(device.min_buffer_offset_alignment), 0);
+        assert!(range.end - range.start <= device.max_storage_buffer_binding_size, "{shape}: {range:?}");
+    }
+    assert!(plan.coefficients.end <= plan.records.start);
+}
+
+/// Sizes given channels first, in the order of the layout.
+fn in_layout(sizes: &[usize], layout: Layout) -> Vec<usize> {
+    let mut sizes = sizes.to_vec();
+    if layout == Layout::ChannelsLast {
+        sizes[1..].rotate_left(1);
+    }
+    sizes
+}
+
+fn tiny_device(kind: DeviceKind, binding: u64, alignment: u32) -> DeviceTraits {
+    DeviceTraits {
+        max_storage_buffer_binding_size: binding,
+        min_buffer_offset_alignment: alignment,
+        max_compute_workgroups_per_dimension: 16,
+        ..DeviceTraits::webgpu_defaults(kind)
+    }
+}
+
+fn any_kind() -> impl Strategy<Value = DeviceKind> {
+    prop_oneof![Just(DeviceKind::Gpu), Just(DeviceKind::Cpu)]
+}
+
+fn any_layout() -> impl Strategy<Value = Layout> {
+    prop_oneof![Just(Layout::ChannelsFirst), Just(Layout::ChannelsLast)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_element_is_visited_once(
+        kind in any_kind(), layout in any_layout(),
+        n in 1usize..20, c in 1usize..40, s in 1usize..70,
+    ) {
+        let shape = shape(&in_layout(&[n, c, s], layout), layout);
+        let device = DeviceTraits::webgpu_defaults(kind);
+        for operation in [TRAINING, BACKWARD] {
+            let plan = plan(&shape, operation, &device);
+            check_coverage(&shape, &plan);
+            check_limits(&shape, &plan, &device);
+        }
+    }
+
+    #[test]
+    fn tensors_larger_than_a_binding_are_covered_too(
+        kind in any_kind(), layout in any_layout(), alignment in prop_oneof![Just(32u32), Just(256)],
+        n in 1usize..6, c in 1usize..12, s in 1usize..300,
+    ) {
+        let shape = shape(&in_layout(&[n, c, s], layout), layout);
+        let device = tiny_device(kind, 4096, alignment);
+        for operation in [TRAINING, BACKWARD] {
+            let plan = plan(&shape, operation, &device);
+            check_coverage(&shape, &plan);
+            check_limits(&shape, &plan, &device);
+        }
+    }
+}
+
+/// The sets of shapes that the benchmark knows, and the sizes that go wrong elsewhere.
+const SHAPES: &[&[usize]] = &[
+    &[64, 64, 112, 112],
+    &[64, 2048, 7, 7],
+    &[96, 32, 149, 149],
+    &[20, 6, 65_536],
+    &[4, 128, 1024, 1024],
+    &[1, 512, 65_536],
+    &[70_000, 1],
+    &[2, 70_000],
+    &[64, 257, 7, 7],
+    &[32, 3, 224, 224],
+    &[4096, 1024],
+    &[16, 32, 16, 56, 56],
+    &[1, 1, 1_000_000_007],
+    &[2, 1_000_003],
+    &[3, 3, 70_000_003],
+    &[70_000, 3, 5],
+    &[2, 65, 1],
+];
+
+#[test]
+fn large_shapes_stay_within_the_limits() {
+    for kind in [DeviceKind::Gpu, DeviceKind::Cpu] {
+        let small = DeviceTraits::webgpu_defaults(kind);
+        let large = DeviceTraits {
+            max_storage_buffer_binding_size: 1 << 40,
+            max_compute_invocations_per_workgroup: 1024,
+            max_compute_workgroup_storage_size: 48 << 10,
+            ..small.clone()
+        };
+        for sizes in SHAPES {
+            for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+                for (device, operation) in [(&small, TRAINING), (&small, BACKWARD), (&large, TRAINING), (&large, BACKWARD)] {
+                    let shape = shape(&in_layout(sizes, layout), layout);
+                    check_limits(&shape, &plan(&shape, operation, device), device);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn moves_are_counted() {
+    let shape = shape(&[64, 64, 56, 56], Layout::ChannelsFirst);
+    let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
+    let evaluation = |dx| Operation::Backward {
+        mode: Mode::Evaluation,
+        dx,
+        in_place: false,
+        dweight: (!dx).then_some(Accumulation::Replace),
+        dbias: None,
+    };
+    let cases = [
+        (TRAINING, 3.0),
+        (Operation::Forward { mode: Mode::Evaluation, in_place: true }, 2.0),
+        (BACKWARD, 5.0),
+        (evaluation(true), 2.0),
+        (evaluation(false), 2.0),
+    ];
+    for (operation, moves) in cases {
+        assert_eq!(plan(&shape, operation, &device).moves(), moves, "{operation:?}");
+    }
+}
+
+#[test]
+fn what_the_kernels_cannot_address_is_refused() {
+    let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
+    let many = shape(&[2, 7_000_000], Layout::ChannelsFirst);
+    let error = Plan::new(&many, &Options::new(7_000_000), TRAINING, &device);
+    assert!(matches!(error, Err(PlanError::TooManyChannels { actual: 7_000_000, max: 6_710_886, .. })), "{error:?}");
+    let long = shape(&[5, 1, 1 << 30], Layout::ChannelsFirst);
+    let error = Plan::new(&long, &Options::new(1), TRAINING, &device);
+    assert!(matches!(error, Err(PlanError::TooManyValues { max: u32::MAX, .. })), "{error:?}");
+}
+
+/// Every variant that a plan can hold, by all options and a spread of shapes.
+fn all_variants() -> Vec<Dispatch> {
+    let mut seen = HashSet::new();
+    let mut variants = Vec::new();
+    let gradients = [None, Some(Accumulation::Replace), Some(Accumulation::Add)];
+    let mut operations = Vec::new();
+    for mode in [Mode::Training, Mode::Evaluation] {
+        for in_place in [false, true] {
+            operations.push(Operation::Forward { mode, in_place });
+            for dweight in gradients {
+                for dbias in gradients {
+                    operations.push(Operation::Backward { mode, dx: true, in_place, dweight, dbias });
+                }
+            }
+        }
+    }
+    let sizes: [&[usize]; 5] = [&[64, 64, 56, 56], &[8, 6, 7, 7], &[5, 3, 2, 3], &[70_000, 1], &[2, 70_000]];
+    for (kind, sizes) in [DeviceKind::Gpu, DeviceKind::Cpu].into_iter().flat_map(|kind| sizes.map(|s| (kind, s))) {
+        let device = DeviceTraits::webgpu_defaults(kind);
+        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+            let shape = shape(&in_layout(sizes, layout), layout);
+            for (affine, momentum) in [(true, Momentum::MovingAverage(0.1)), (false, Momentum::Cumulative)] {
+                let options = Options { weight: affine, bias: affine, momentum, ..Options::new(shape.channels()) };
+                for &operation in &operations {
+                    let plan = Plan::new(&shape, &options, operation, &device).expect("a plan");
+                    variants.extend(plan.dispatches.into_iter().filter(|dispatch| {
+                        seen.insert((dispatch.files.clone(), dispatch.tile))
+                    }));
+                }
+            }
+        }
+    }
+    variants
+}
+
+#[test]
+fn every_variant_is_valid_and_binds_what_the_host_binds() {
+    let variants = all_variants();
+    let mut used = HashSet::new();
+    for dispatch in &variants {
+        let source = dispatch.source();
+        used.extend(dispatch.files.iter().copied());
+        let module = naga::front::wgsl::parse_str(&source.text)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
+        let mut bound = HashSet::new();
+        for (_, variable) in module.global_variables.iter() {
+            let Some(binding) = variable.binding else { continue };
+            bound.insert(binding.binding);
+            if binding.binding == 0 {
+                check_params(&module, variable);
+            } else {
+                let resource = Resource::ALL.iter().find(|r| r.binding() == binding.binding).expect("a resource");
+                assert_eq!(variable.name.as_deref(), Some(resource.name()), "{:?}", dispatch.step);
+            }
+        }
+        let expected: HashSet<u32> =
+            dispatch.pieces.iter().map(|piece| piece.resource.binding()).chain([0]).collect();
+        assert_eq!(bound, expected, "{:?}", dispatch.step);
+        assert_eq!(module.entry_points[0].workgroup_size, [dispatch.tile.lanes(), 1, 1]);
+    }
+    let unused: Vec<_> = shader::parts::ALL.iter().filter(|part| !used.contains(part)).map(|p| p.path).collect();
+    assert!(unused.is_empty(), "no variant uses {unused:?}");
+    assert!(variants.len() > 100, "{} variants", variants.len());
+}
+
+/// The uniform block has the same fields at the same offsets on both sides.
+fn check_params(module: &naga::Module, variable: &naga::GlobalVariable) {
+    let naga::TypeInner::Struct { members, span } = &module.types[variable.ty].inner else {
+        panic!("params is no struct");
+    };
+    let names: Vec<&str> = members.iter().filter_map(|member| member.name.as_deref()).collect();
+    assert_eq!(names, Params::FIELDS);
+    assert_eq!(*span as usize, size_of::<Params>());
+    for (i, member) in members.iter().enumerate() {
+        assert_eq!(member.offset as usize, i * 4, "{names:?}");
+    }
+}
+
+#[test]
+fn every_shader_file_is_part_of_the_library() {
+    fn collect(folder: &std::path::Path, root: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect(&path, root, found);
+            } else {
+                found.push(path.strip_prefix(root).expect("below root").to_string_lossy().replace('\\', "/"));
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut on_disk = Vec::new();
+    collect(&root, &root, &mut on_disk);
+    on_disk.sort();
+    let mut known: Vec<_> = shader::parts::ALL.iter().map(|part| part.path.to_owned()).collect();
+    known.sort();
+    assert_eq!(on_disk, known);
+}

@@ -30,20 +30,26 @@ pub(crate) struct Tile {
     pub(crate) width: u32,
 }
 
-/// Lanes, loads in flight and the least number of workgroups that a kind of device wants.
+/// What a kind of device wants, where the shape allows it.
 struct Wishes {
+    /// Lanes of a workgroup.
     workgroup: u32,
+    /// Loads in flight.
     unroll: u32,
-    tiles: u64,
+    /// Fewer workgroups leave it idle.
+    least_tiles: u64,
+    /// More workgroups cost more than they bring: each leaves a record that has to be merged.
+    most_tiles: u64,
 }
 
 fn wishes(kind: DeviceKind, work: Work) -> Wishes {
-    match (kind, work) {
-        (DeviceKind::Gpu, Work::Reduce) => Wishes { workgroup: 256, unroll: 8, tiles: 1024 },
-        (DeviceKind::Gpu, Work::Map) => Wishes { workgroup: 256, unroll: 4, tiles: 1024 },
-        (DeviceKind::Cpu, Work::Reduce) => Wishes { workgroup: 32, unroll: 16, tiles: 64 },
-        (DeviceKind::Cpu, Work::Map) => Wishes { workgroup: 64, unroll: 4, tiles: 64 },
-    }
+    let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
+        (DeviceKind::Gpu, Work::Reduce) => (256, 8, 1024, 8192),
+        (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
+        (DeviceKind::Cpu, Work::Reduce) => (32, 16, 64, 1024),
+        (DeviceKind::Cpu, Work::Map) => (64, 4, 64, u64::MAX),
+    };
+    Wishes { workgroup, unroll, least_tiles, most_tiles }
 }
 
 impl Tile {
@@ -56,23 +62,31 @@ impl Tile {
         let width = view.width();
         let (channels, positions) = (view.lane_channels(), view.positions());
         let lanes = lanes(wishes.workgroup, device);
-        let mut unroll = wishes.unroll;
+        let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
+        let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width };
         loop {
-            let useful_rows = pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
+            let rows = useful_rows(tile.unroll);
             // Whichever axis is contiguous comes first in the share of lanes.
-            let (columns, rows) = if view.is_channels_last() {
+            (tile.columns, tile.rows) = if view.is_channels_last() {
                 let columns = pow2_at_least(channels, lanes);
-                (columns, useful_rows.min(lanes / columns))
+                (columns, rows.min(lanes / columns))
             } else {
-                (pow2_at_least(channels, lanes / useful_rows), useful_rows)
+                (pow2_at_least(channels, lanes / rows), rows)
             };
-            let tile = Self { columns, rows, unroll, blocks: 1, width };
-            let tiles = positions.div_ceil(tile.positions()) * channels.div_ceil(u64::from(columns));
-            if unroll == 1 || tiles >= wishes.tiles {
-                return tile;
+            if tile.unroll == 1 || tile.count(positions, channels) >= wishes.least_tiles {
+                break;
             }
-            unroll /= 2;
+            tile.unroll /= 2;
         }
+        while tile.positions() < positions && tile.count(positions, channels) > wishes.most_tiles {
+            tile.blocks *= 2;
+        }
+        tile
+    }
+
+    /// Tiles that cover so many positions of so many lane channels.
+    pub(crate) fn count(&self, positions: u64, channels: u64) -> u64 {
+        positions.div_ceil(self.positions()) * channels.div_ceil(u64::from(self.columns))
     }
 
     /// The tile that merges `records` for each of `channels`, one channel a column.

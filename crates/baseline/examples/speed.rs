@@ -1,8 +1,8 @@
-//! How fast the baseline is: milliseconds of each pass on the `quick` shapes in both layouts, beside a
-//! copy of the same bytes with as many threads.
+//! How fast the baseline is: milliseconds of each pass on the `quick` shapes, or on those given as N,C,S,
+//! in both layouts, beside a copy of the same bytes with as many threads.
 //!
 //! ```sh
-//! RAYON_NUM_THREADS=2 cargo run --release -p wgpu-batchnorm-baseline --example speed -- [repetitions]
+//! RAYON_NUM_THREADS=2 cargo run --release -p wgpu-batchnorm-baseline --example speed -- 30 64,64,3136
 //! ```
 
 use std::error::Error;
@@ -21,15 +21,26 @@ const WARM_UP: usize = 3;
 type Pass<'a> = dyn FnMut(&mut [f32]) -> Result<(), Box<dyn Error>> + 'a;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let repetitions: usize = match std::env::args().nth(1) {
-        Some(text) => text.parse().map_err(|error| format!("repetitions '{text}': {error}"))?,
+    let mut arguments = std::env::args().skip(1);
+    let repetitions = match arguments.next() {
+        Some(text) => number(&text)?,
         None => 30,
     };
+    let mut shapes = Vec::new();
+    for text in arguments {
+        match text.split(',').map(number).collect::<Result<Vec<_>, _>>()?[..] {
+            [n, c, s] => shapes.push([n, c, s]),
+            _ => return Err(format!("shape '{text}', expected N,C,S").into()),
+        }
+    }
+    if shapes.is_empty() {
+        shapes.extend(QUICK);
+    }
     // This thread works too, instead of waking others and waiting for them.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     println!("{} threads, f32, {repetitions} repetitions", rayon::current_num_threads());
     println!("{:<26} {:<13} {:>10} {:>10} {:>10}", "shape", "pass", "median ms", "min ms", "max ms");
-    for [n, c, s] in QUICK {
+    for [n, c, s] in shapes {
         for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
             let sizes = match layout {
                 Layout::ChannelsFirst => [n, c, s],
@@ -81,6 +92,10 @@ fn time(shape: Shape, repetitions: usize) -> Result<(), Box<dyn Error>> {
         forward_eval(shape, &x, weight, bias, mean, variance, EPS, y)?;
         Ok(())
     })
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|error| format!("'{text}': {error}, expected [repetitions] [N,C,S]..."))
 }
 
 /// Values between −1 and 1, the same for the same `seed`.

@@ -9,9 +9,10 @@
 //! Statistics are summed in float32 relative to a value near the data, in short blocks that are
 //! merged in float64: nothing cancels, whatever the mean. The tensor is read once for them and once
 //! more for y; with channels first the second read finds the channel in the cache. Work is shared
-//! among rayon's threads over channels or, where these are few, over samples and positions. Results
-//! do not depend on the number of threads, except with channels first, where a machine with many
-//! threads may sum in another order.
+//! among rayon's threads over channels or, where these are few, over samples and positions; a caller
+//! that is one of rayon's threads saves being woken. Channels last, results do not depend on the number
+//! of threads; channels first, sums are taken in another order where there are fewer than four
+//! channels for each thread.
 //!
 //! ```
 //! use wgpu_batchnorm::{Layout, Shape};

@@ -142,9 +142,11 @@ fn every_batch_size_is_right() {
 }
 
 #[test]
-fn one_thread_is_enough() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| shapes().for_each(|shape| check(shape, 0.0)));
+fn any_number_of_threads_will_do() {
+    for threads in [1, 16] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| shapes().for_each(|shape| check(shape, 0.0)));
+    }
 }
 
 #[test]

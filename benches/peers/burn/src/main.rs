@@ -49,11 +49,9 @@ enum ShapeList {
 impl ShapeList {
     fn sizes(self) -> Vec<Sizes> {
         match self {
-            Self::Quick => vec![
-                Sizes(vec![64, 64, 56, 56]),
-                Sizes(vec![32, 256, 14, 14]),
-                Sizes(vec![64, 512, 7, 7]),
-            ],
+            Self::Quick => {
+                vec![Sizes(vec![64, 64, 56, 56]), Sizes(vec![32, 256, 14, 14]), Sizes(vec![64, 512, 7, 7])]
+            }
         }
     }
 }

@@ -1,0 +1,60 @@
+//! Whether a shape fits into memory: found out before, because a machine without memory left stops more
+//! than a benchmark.
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+use wgpu_batchnorm::{Context, Shape, wgpu};
+
+/// The part of the available memory that a shape may take.
+const SHARE: f64 = 0.6;
+/// Tensors that the host holds at once: x, dy, and a result in two copies while it is fetched.
+const ON_HOST: u64 = 4;
+/// Tensors on the adapter: x, y, dy, dx, and one on its way to the host.
+const ON_ADAPTER: u64 = 5;
+
+/// Why a shape is not measured, if it takes more memory than there is.
+pub(crate) fn reason_to_skip(context: &Context, shape: &Shape) -> Option<String> {
+    let kind = context.device().adapter_info().device_type;
+    let shared = matches!(kind, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu);
+    reason(tensor_bytes(shape), shared, available()?)
+}
+
+fn reason(tensor: u64, shared: bool, available: u64) -> Option<String> {
+    let tensors = ON_HOST + if shared { ON_ADAPTER } else { 0 };
+    let bytes = tensor.saturating_mul(tensors);
+    let gib = |bytes: f64| bytes / f64::from(1 << 30);
+    (bytes as f64 > SHARE * available as f64).then(|| {
+        format!(
+            "{tensors} tensors of {:.2} GiB in host memory exceed {:.0} % of the {:.1} GiB that are free",
+            gib(tensor as f64),
+            SHARE * 100.0,
+            gib(available as f64)
+        )
+    })
+}
+
+fn tensor_bytes(shape: &Shape) -> u64 {
+    shape.elements() as u64 * size_of::<f32>() as u64
+}
+
+/// Bytes of free memory, where the system tells.
+fn available() -> Option<u64> {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(memory);
+    // In a container the container's limit counts too.
+    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    Some(system.available_memory().min(container)).filter(|&bytes| bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn what_does_not_fit_is_skipped() {
+        let gib = 1 << 30;
+        assert_eq!(reason(gib, false, 7 * gib), None);
+        assert_eq!(reason(gib, true, 16 * gib), None);
+        let reason = reason(2 * gib, true, 16 * gib).unwrap_or_default();
+        assert!(reason.contains("9 tensors of 2.00 GiB") && reason.contains("16.0 GiB"), "{reason}");
+    }
+}

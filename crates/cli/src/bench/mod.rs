@@ -1,0 +1,167 @@
+//! `batchnorm bench`: first whether the results are right, then how fast they come.
+
+mod accuracy;
+mod copy;
+mod data;
+mod measure;
+mod memory;
+mod report;
+mod shapes;
+mod subject;
+mod summary;
+mod timer;
+
+use crate::environment::{Environment, write_json};
+use crate::{adapter, progress};
+use copy::Copier;
+use measure::Bench;
+use report::{Note, Record};
+use shapes::{BenchShape, Layouts, ShapeSet, layout_name};
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use timer::Timer;
+use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
+
+/// Check every result against the reference, then time all passes against a copy and the CPU baseline.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example: batchnorm bench --shapes quick --layout both --json quick.json
+
+Columns: milliseconds (median, and half the distance of the quartiles), bytes per second, their share of what
+a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that the bytes
+count, the CPU baseline on the same data, and how many times as fast we are. The last one is the largest
+error in units of the bound it must meet: above 1 it says ACCURACY FAIL, and the exit status is 1.")]
+pub(crate) struct Arguments {
+    /// A set of shapes; quick on a CPU adapter and resnet50 on any other if nothing is said.
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "shape")]
+    shapes: Option<ShapeSet>,
+    /// A shape: N, C and the spatial sizes, as in 64,64,56,56, whatever the layout. May be repeated.
+    #[arg(long, value_name = "SIZES")]
+    shape: Vec<BenchShape>,
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value = "both", help = "Where the channels lie")]
+    layout: Layouts,
+    /// Replaces N, the first size of each shape.
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+    /// Run on the first adapter whose name contains this; see `batchnorm info`.
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Write everything measured into this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How often everything is timed.
+    #[arg(long, value_name = "COUNT", default_value = "11")]
+    repetitions: NonZeroUsize,
+    /// Time each step of the training passes by itself too.
+    #[arg(long)]
+    steps: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let context = adapter::open(arguments.adapter.as_deref())?;
+    let shapes = shapes(arguments, &context);
+    // This thread works too, instead of waking others and waiting for them.
+    rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
+    let copier = Copier::new(&context);
+    let timer = Timer::new(&context, &copier)?;
+    let repetitions = arguments.repetitions.get();
+    let mut record = Record {
+        environment: Environment::of(&context),
+        clock: timer.clock().clone(),
+        cpu: cpu_name(),
+        cpu_threads: rayon::current_num_threads(),
+        repetitions,
+        rows: Vec::new(),
+        notes: Vec::new(),
+    };
+    record.write_head(out)?;
+    out.flush()?;
+
+    let bench = Bench { context: &context, copier, timer, repetitions, steps: arguments.steps };
+    let layouts = arguments.layout.all();
+    let bar = progress::bar(shapes.len() * layouts.len());
+    for shape in &shapes {
+        for &layout in layouts {
+            bar.set_message(format!("{shape} {}", layout_name(layout)));
+            measure(&bench, shape, layout, &mut record)?;
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+
+    record.write(out)?;
+    if let Some(path) = &arguments.json {
+        write_json(path, &record)?;
+    }
+    anyhow::ensure!(!record.rows.is_empty(), "no shape was measured");
+    Ok(if record.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The shapes that the arguments ask for on this adapter.
+fn shapes(arguments: &Arguments, context: &Context) -> Vec<BenchShape> {
+    let kind = context.traits().kind;
+    let shapes = if arguments.shape.is_empty() {
+        arguments.shapes.unwrap_or_else(|| ShapeSet::default_for(kind)).shapes(kind)
+    } else {
+        arguments.shape.clone()
+    };
+    let with_batch = |shape: BenchShape| match arguments.batch {
+        Some(batch) => shape.with_batch(batch.get()),
+        None => shape,
+    };
+    shapes.into_iter().map(with_batch).collect()
+}
+
+/// Measures one shape; one that does not fit gives a note instead of rows.
+fn measure(bench: &Bench<'_>, shape: &BenchShape, layout: Layout, record: &mut Record) -> anyhow::Result<()> {
+    let mut notes = Vec::new();
+    let skipped = memory::reason_to_skip(bench.context, &shape.in_layout(layout)?);
+    match skipped.map_or_else(|| bench.measure(shape, layout).map_err(does_not_fit), |reason| Err(Ok(reason))) {
+        Ok(measured) => {
+            notes.extend(shape.listed_as.map(|dtype| format!("listed as {dtype}, measured as f32")));
+            notes.extend(measured.checked_channels.map(|count| {
+                format!("{count} channels of {} were checked against the reference", channels(shape, layout))
+            }));
+            record.rows.extend(measured.rows);
+        }
+        Err(Ok(reason)) => notes.push(format!("not measured: {reason}")),
+        Err(Err(error)) => return Err(error.context(format!("{shape} {}", layout_name(layout)))),
+    }
+    record.notes.extend(notes.into_iter().map(|note| Note {
+        shape: shape.to_string(),
+        layout: layout_name(layout),
+        note,
+    }));
+    Ok(())
+}
+
+/// The error as the reason why a shape does not fit the adapter, or as it is if it has another cause.
+fn does_not_fit(error: anyhow::Error) -> Result<String, anyhow::Error> {
+    let device = error
+        .downcast_ref::<DeviceError>()
+        .or_else(|| match error.downcast_ref::<UploadError>() {
+            Some(UploadError::Device(device)) => Some(device),
+            _ => None,
+        })
+        .or_else(|| match error.downcast_ref::<BatchNormError>() {
+            Some(BatchNormError::Device(device)) => Some(device),
+            _ => None,
+        });
+    let too_large = matches!(error.downcast_ref::<BatchNormError>(), Some(BatchNormError::Plan(_)))
+        || matches!(device, Some(DeviceError::OutOfMemory { .. } | DeviceError::BufferTooLarge { .. }));
+    if too_large { Ok(error.to_string()) } else { Err(error) }
+}
+
+fn channels(shape: &BenchShape, layout: Layout) -> usize {
+    shape.in_layout(layout).map_or(0, |shape| shape.channels())
+}
+
+/// The processor's name, if the system tells it.
+fn cpu_name() -> String {
+    let cpus = sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing());
+    let system = sysinfo::System::new_with_specifics(cpus);
+    let name = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "an unknown processor".to_owned())
+}

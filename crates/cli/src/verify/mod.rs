@@ -1,0 +1,106 @@
+//! `batchnorm verify`: oracle cases, computed on an adapter and judged.
+
+mod destination;
+mod report;
+
+use crate::environment::{Environment, write_json};
+use crate::run_case::{RunError, run_case};
+use crate::{adapter, progress};
+use destination::Destination;
+use report::{Report, Tally};
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use wgpu_batchnorm::Context;
+use wgpu_batchnorm_oracle::{Case, find_cases, judge};
+
+/// Run oracle cases on the adapter and judge the results by the bounds that the cases state.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example: batchnorm verify tests/cases --save-outputs /tmp/outputs
+
+A line for each case: its verdict, its worst error in units of the bound that it must meet, and in units of
+the error of PyTorch's float32 result. What is not implemented yet is skipped. A file without expected
+values is computed, and counts as passed. The exit status is 1 if a case failed.")]
+pub(crate) struct Arguments {
+    /// Case files, and folders that are searched for *.safetensors; links are followed.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write what was computed into this folder, a safetensors file for each case.
+    #[arg(long, value_name = "DIR")]
+    save_outputs: Option<PathBuf>,
+    /// Run on the first adapter whose name contains this; see `batchnorm info`.
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Write all verdicts, tensor by tensor, into this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Record {
+    #[serde(flatten)]
+    environment: Environment,
+    #[serde(flatten)]
+    tally: Tally,
+    cases: Vec<Report>,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let paths = find_cases(&arguments.paths)?;
+    if paths.is_empty() {
+        let searched: Vec<_> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
+        anyhow::bail!("no cases in {}: give *.safetensors files, or folders of them", searched.join(", "));
+    }
+    let destination =
+        arguments.save_outputs.as_ref().map(|folder| Destination::new(folder, &paths)).transpose()?;
+    let context = adapter::open(arguments.adapter.as_deref())?;
+    let environment = Environment::of(&context);
+    writeln!(out, "{} on {}", counted(paths.len(), "case"), environment.adapter)?;
+
+    let width = paths.iter().map(|path| report::name_of(path).chars().count()).max().unwrap_or(0);
+    let bar = progress::bar(paths.len());
+    let mut cases = Vec::with_capacity(paths.len());
+    for path in &paths {
+        bar.set_message(report::name_of(path));
+        let report = verify(&context, path, destination.as_ref());
+        bar.suspend(|| report.write(width, out))?;
+        bar.inc(1);
+        cases.push(report);
+    }
+    bar.finish_and_clear();
+
+    let tally = Tally::of(&cases);
+    if let Some(path) = &arguments.json {
+        write_json(path, &Record { environment, tally, cases })?;
+    }
+    writeln!(out, "{tally}")?;
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Computes, saves and judges one case; whatever goes wrong is its verdict.
+fn verify(context: &Context, path: &Path, destination: Option<&Destination>) -> Report {
+    let case = match Case::load(path) {
+        Ok(case) => case,
+        Err(error) => return Report::failed(path, error.to_string()),
+    };
+    let outputs = match run_case(context, &case) {
+        Ok(outputs) => outputs,
+        Err(RunError::Unsupported(reason)) => return Report::skipped(path, reason),
+        Err(RunError::Failed(error)) => return Report::failed(path, error.to_string()),
+    };
+    // Also what fails is saved: that is when one wants to look at it.
+    let saved = destination.map(|destination| destination.save(path, &outputs)).transpose();
+    match saved {
+        Err(error) => Report::failed(path, format!("{error:#}")),
+        Ok(_) if case.is_judged() => Report::judged(path, &judge(&case, &outputs)),
+        Ok(saved) => Report::computed(path, &outputs, saved.as_deref()),
+    }
+}
+
+/// `1 case`, `2 cases`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
