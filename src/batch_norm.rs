@@ -1,7 +1,8 @@
 //! The recording path: the caller's device, buffers, encoder and submission.
 
 use crate::buffer::{self, Bound, BufferRange, TensorError};
-use crate::context::{Context, ProgramError};
+use crate::cache::Cache;
+use crate::context::{Context, ProgramError, lock};
 use crate::device::DeviceError;
 use crate::kernels::Step;
 use crate::options::{Mode, Options, OptionsError};
@@ -10,6 +11,7 @@ use crate::program::{BindError, Bindings};
 use crate::resource::Resource;
 use crate::shape::Shape;
 use crate::state::{Origin, RunningStatistics, SavedStatistics};
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
 /// A batch normalization layer that records into the caller's encoder or pass.
@@ -28,11 +30,31 @@ use thiserror::Error;
 /// [`BatchNorm::bind_forward`] and [`BatchNorm::bind_backward`] check everything and make the bind
 /// groups, once for a set of buffers; recording what they return makes nothing new. Nothing is
 /// submitted, polled or waited for.
-#[derive(Clone, Debug)]
+///
+/// [`BatchNorm::record_forward`] and [`BatchNorm::record_backward`] do both in one call, and keep what
+/// they bound for the next one.
+#[derive(Clone)]
 pub struct BatchNorm {
     context: Context,
     options: Options,
+    /// What the last calls of `record_forward` and `record_backward` have bound.
+    forwards: Arc<Mutex<Cache<BindingKey, Arc<Forward>>>>,
+    backwards: Arc<Mutex<Cache<BindingKey, Arc<Backward>>>>,
 }
+
+/// What must be equal for bindings to be used again.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct BindingKey {
+    shape: Shape,
+    mode: Mode,
+    saved: usize,
+    ranges: Vec<Option<BufferRange>>,
+    accumulations: [Option<Accumulation>; 2],
+}
+
+/// Bindings keep their buffers alive, so only the current ones and those of another batch size (the
+/// last one of an epoch) are kept.
+const KEPT_BINDINGS: usize = 2;
 
 /// The tensors of a forward pass.
 #[derive(Clone, Debug)]
@@ -145,6 +167,12 @@ impl From<BindError> for BatchNormError {
     }
 }
 
+impl std::fmt::Debug for BatchNorm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchNorm").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 /// Where to record: an encoder, in which a compute pass is begun and ended, or a compute pass.
 pub enum Recorder<'a, 'e> {
     /// A pass of its own is begun in this encoder, labelled `batch_norm`.
@@ -185,7 +213,64 @@ impl BatchNorm {
     /// [`OptionsError`] if an option is out of its range.
     pub fn new(context: &Context, options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
-        Ok(Self { context: context.clone(), options })
+        let (forwards, backwards) = (Cache::new(KEPT_BINDINGS), Cache::new(KEPT_BINDINGS));
+        Ok(Self {
+            context: context.clone(),
+            options,
+            forwards: Arc::new(Mutex::new(forwards)),
+            backwards: Arc::new(Mutex::new(backwards)),
+        })
+    }
+
+    /// Records a forward pass; binds the tensors only if they are others than in the calls before.
+    ///
+    /// # Errors
+    /// As [`BatchNorm::bind_forward`] and [`Forward::record`]; nothing is recorded then.
+    pub fn record_forward<'a, 'e: 'a>(
+        &self,
+        recorder: impl Into<Recorder<'a, 'e>>,
+        shape: &Shape,
+        mode: Mode,
+        tensors: &ForwardTensors<'_>,
+    ) -> Result<(), BatchNormError> {
+        let ForwardTensors { x, y, weight, bias, running, saved, workspace } = tensors;
+        let running = running.map(|running| [&running.mean, &running.var, &running.num_batches_tracked]);
+        let [mean, var, batches] = running.map_or([None; 3], |ranges| ranges.map(Some));
+        let ranges = [Some(x), Some(y), weight.as_ref(), bias.as_ref(), mean, var, batches, workspace.as_ref()];
+        let ranges = ranges.into_iter().map(|range| range.cloned()).collect();
+        let key = BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations: [None; 2] };
+        let forward = lock(&self.forwards)
+            .get_or_make(&key, || self.bind_forward(shape, mode, tensors).map(Arc::new))?;
+        forward.record(recorder)
+    }
+
+    /// Records a backward pass; binds the tensors only if they are others than in the calls before.
+    ///
+    /// # Errors
+    /// As [`BatchNorm::bind_backward`] and [`Backward::record`]; nothing is recorded then.
+    pub fn record_backward<'a, 'e: 'a>(
+        &self,
+        recorder: impl Into<Recorder<'a, 'e>>,
+        shape: &Shape,
+        mode: Mode,
+        tensors: &BackwardTensors<'_>,
+    ) -> Result<(), BatchNormError> {
+        let BackwardTensors { x, dy, weight, saved, dx, dweight, dbias, workspace } = tensors;
+        let gradient = |gradient: &Option<(BufferRange, Accumulation)>| gradient.clone().unzip();
+        let ((dweight, dweight_as), (dbias, dbias_as)) = (gradient(dweight), gradient(dbias));
+        let ranges = vec![Some(x.clone()), Some(dy.clone()), weight.clone(), dx.clone(), dweight, dbias, workspace.clone()];
+        let accumulations = [dweight_as, dbias_as];
+        let key = BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations };
+        let backward = lock(&self.backwards)
+            .get_or_make(&key, || self.bind_backward(shape, mode, tensors).map(Arc::new))?;
+        backward.record(recorder)
+    }
+
+    /// Forgets what [`BatchNorm::record_forward`] and [`BatchNorm::record_backward`] have bound, and
+    /// with it the buffers.
+    pub fn release_bindings(&self) {
+        lock(&self.forwards).clear();
+        lock(&self.backwards).clear();
     }
 
     /// The options.

@@ -34,7 +34,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         self.entries.clear();
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.entries.len()
     }
 }

@@ -21,6 +21,7 @@ pub(crate) enum Resource {
 
 impl Resource {
     /// All of them, in the order of their bindings.
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 14] = [
         Self::X,
         Self::Y,

@@ -139,6 +139,16 @@ impl SavedStatistics {
         Ok(BatchStatistics { mean: plane(0), var: plane(2) })
     }
 
+    /// Where it lies.
+    pub fn range(&self) -> &BufferRange {
+        &self.range
+    }
+
+    /// What tells it from every other one: clones have the same identity.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.origin).addr()
+    }
+
     pub(crate) fn origin(&self) -> Option<Origin> {
         *lock(&self.origin)
     }

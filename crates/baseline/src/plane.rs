@@ -2,7 +2,7 @@
 //!
 //! Each function takes the planes of a few neighbouring channels sample by sample, a `run` at a time: a
 //! slice that holds one plane of `spatial` values for each of them. It is compiled once for every
-//! instruction set that `pulp` knows (AVX2 on x86-64) and chosen when it runs. The loops are plain: over
+//! instruction set that `pulp` knows (AVX2 and AVX-512 on x86-64) and chosen when it runs. The loops are plain: over
 //! arrays of [`LANES`] they become vector code.
 
 use pulp::Arch;

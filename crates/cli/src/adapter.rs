@@ -1,14 +1,21 @@
 //! Opening an adapter, and saying which one it is.
 
 use serde::Serialize;
+use std::sync::Arc;
 use wgpu_batchnorm::{Context, ContextError, wgpu};
 
 /// A context on the first adapter whose name contains `name`, or on the default one.
 pub(crate) fn open(name: Option<&str>) -> Result<Context, ContextError> {
-    match name {
+    let context = match name {
         Some(name) => pollster::block_on(Context::with_adapter_named(name)),
         None => Context::new_blocking(),
-    }
+    }?;
+    // Unhandled, such an error is a panic. This way the next use of the context returns it.
+    let handler = context.clone();
+    context
+        .device()
+        .on_uncaptured_error(Arc::new(move |error: wgpu::Error| handler.mark_lost(error.to_string())));
+    Ok(context)
 }
 
 /// An adapter as it is named in reports.

@@ -16,6 +16,8 @@ pub(crate) struct Environment {
     /// The commit of the program, if it was built from a git checkout.
     commit: Option<&'static str>,
     wgpu: Option<&'static str>,
+    /// Whether it was built with optimizations; times of one that was not say nothing.
+    pub(crate) optimized: bool,
     /// Operating system and architecture.
     system: String,
     pub(crate) adapter: Description,
@@ -28,6 +30,7 @@ impl Environment {
             version: env!("CARGO_PKG_VERSION"),
             commit: option_env!("BATCHNORM_COMMIT"),
             wgpu: option_env!("BATCHNORM_WGPU_VERSION"),
+            optimized: !cfg!(debug_assertions),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             adapter: Description::of(context),
         }

@@ -40,7 +40,7 @@ fn describe(adapter: &wgpu::Adapter, is_default: bool) -> Table {
     let alignment =
         limits.min_storage_buffer_offset_alignment.max(limits.min_uniform_buffer_offset_alignment);
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header([name, if is_default { "default" } else { "" }.to_owned()]);
     table.add_rows([
         ["backend", &backend],
@@ -63,7 +63,8 @@ fn describe(adapter: &wgpu::Adapter, is_default: bool) -> Table {
 
 /// Bytes in the largest unit that divides them, or else two decimals of the largest unit below them.
 fn bytes(bytes: u64) -> String {
-    let unit = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)].into_iter().find(|&(_, size)| bytes >= size);
+    let unit =
+        [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)].into_iter().find(|&(_, size)| bytes >= size);
     match unit {
         Some((name, size)) if bytes.is_multiple_of(size) => format!("{} {name}", bytes / size),
         Some((name, size)) => format!("{:.2} {name}", bytes as f64 / size as f64),

@@ -1,1 +1,253 @@
-fn main() {}
+//! What the program does on an adapter. Where there is none, these tests are shown as ignored, and fail
+//! if the environment says BATCH_NORM_REQUIRE_ADAPTER=1.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{batchnorm, cases, program, run};
+use libtest_mimic::{Arguments, Trial};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use tempfile::tempdir;
+
+const TESTS: &[(&str, fn())] = &[
+    ("info_lists_adapters_and_the_default", info_lists_adapters_and_the_default),
+    ("an_unknown_adapter_lists_the_known_ones", an_unknown_adapter_lists_the_known_ones),
+    ("all_cases_pass_or_are_skipped", all_cases_pass_or_are_skipped),
+    ("what_is_damaged_fails_and_the_others_run", what_is_damaged_fails_and_the_others_run),
+    ("links_are_followed_and_other_files_ignored", links_are_followed_and_other_files_ignored),
+    ("outputs_are_saved_under_their_names", outputs_are_saved_under_their_names),
+    ("what_expects_nothing_is_computed", what_expects_nothing_is_computed),
+    ("a_wrong_expectation_fails", a_wrong_expectation_fails),
+    ("verdicts_are_written_as_json", verdicts_are_written_as_json),
+    ("bench_measures_and_writes_json", bench_measures_and_writes_json),
+    ("bench_says_what_does_not_fit", bench_says_what_does_not_fit),
+];
+
+fn main() -> ExitCode {
+    let has_adapter = wgpu_batchnorm::Context::new_blocking().is_ok();
+    let is_required = std::env::var("BATCH_NORM_REQUIRE_ADAPTER").is_ok_and(|value| value == "1");
+    let trials = TESTS.iter().map(|&(name, test)| {
+        let run = move || {
+            if !has_adapter {
+                return Err("no adapter, and BATCH_NORM_REQUIRE_ADAPTER=1".into());
+            }
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(!has_adapter && !is_required)
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// `batchnorm verify` of a folder, with more arguments after it.
+fn verify(folder: &Path, more: &[&Path]) -> common::Run {
+    run(program().arg("verify").arg(folder).args(more))
+}
+
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or_default()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Copies a case into `folder`.
+fn copy_case(name: &str, folder: &Path) {
+    let file = format!("{name}.safetensors");
+    fs::copy(cases().join(&file), folder.join(&file)).unwrap();
+}
+
+/// Writes a case again, with what `change` makes of each tensor: its bytes, or nothing.
+fn rewrite_case(name: &str, to: &Path, change: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) {
+    let bytes = fs::read(cases().join(format!("{name}.safetensors"))).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let case = SafeTensors::deserialize(&bytes).unwrap();
+    let changed: Vec<_> = case
+        .iter()
+        .filter_map(|(name, view)| {
+            Some((name, change(name, view.data())?, view.dtype(), view.shape().to_vec()))
+        })
+        .collect();
+    let views = changed.iter().map(|(name, data, dtype, shape)| {
+        (name.to_string(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    let metadata = header.metadata().clone();
+    fs::write(to, safetensors::serialize(views.collect::<Vec<_>>(), metadata).unwrap()).unwrap();
+}
+
+fn info_lists_adapters_and_the_default() {
+    let parts = ["default", "driver", "TIMESTAMP_QUERY", "largest storage binding", "subgroup sizes"];
+    batchnorm("info").expect(0, &parts);
+}
+
+fn an_unknown_adapter_lists_the_known_ones() {
+    let context = wgpu_batchnorm::Context::new_blocking().unwrap();
+    let known = context.device().adapter_info().name;
+    let case = cases().join("nc_train.safetensors");
+    let verify = format!("verify {} --adapter no-such-adapter", case.display());
+    for arguments in [verify, "bench --adapter no-such-adapter".to_owned()] {
+        batchnorm(&arguments).expect_error(1, &["no-such-adapter", &known]);
+    }
+}
+
+fn all_cases_pass_or_are_skipped() {
+    let run = verify(&cases(), &[]);
+    run.expect(0, &["passed    nchw_train", "of the bound (", "of PyTorch's float32 error ("]);
+    assert!(last_line(&run.stdout).contains(" passed, 0 failed, "), "{}", run.stdout);
+}
+
+fn what_is_damaged_fails_and_the_others_run() {
+    let folder = tempdir().unwrap();
+    copy_case("nc_train", folder.path());
+    let whole = fs::read(cases().join("nchw_train.safetensors")).unwrap();
+    fs::write(folder.path().join("truncated.safetensors"), &whole[..whole.len() - 10]).unwrap();
+    fs::write(folder.path().join("text.safetensors"), "no tensors in here").unwrap();
+    fs::write(folder.path().join("empty.safetensors"), "").unwrap();
+    let lacking = folder.path().join("lacking.safetensors");
+    rewrite_case("nchw_train", &lacking, |name, data| (name != "dy").then(|| data.to_vec()));
+    let run = verify(folder.path(), &[]);
+    run.expect(
+        1,
+        &[
+            "FAILED    truncated",
+            "FAILED    text",
+            "FAILED    empty",
+            "FAILED    lacking",
+            "tensor `dy` is missing",
+            "not an intact safetensors file",
+            "passed    nc_train",
+        ],
+    );
+    assert_eq!(last_line(&run.stdout), "1 passed, 4 failed, 0 skipped");
+}
+
+fn links_are_followed_and_other_files_ignored() {
+    let (folder, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    copy_case("nc_train", elsewhere.path());
+    fs::write(folder.path().join("README.md"), "not a case").unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink(elsewhere.path().join("nc_train.safetensors"), folder.path().join("link.safetensors"))
+            .unwrap();
+        symlink(elsewhere.path(), folder.path().join("folder")).unwrap();
+        let run = verify(folder.path(), &[]);
+        run.expect(0, &["passed    link", "passed    nc_train"]);
+        assert_eq!(last_line(&run.stdout), "2 passed, 0 failed, 0 skipped");
+    }
+}
+
+/// The float32 values of a tensor.
+fn values(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let data = tensors.tensor(name).unwrap().data().to_vec();
+    data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
+
+fn outputs_are_saved_under_their_names() {
+    let (folder, outputs) = (tempdir().unwrap(), tempdir().unwrap());
+    copy_case("nchw_train", folder.path());
+    let target = outputs.path().join("made/on the way");
+    verify(folder.path(), &["--save-outputs".as_ref(), &target]).expect(0, &[]);
+    let saved = fs::read(target.join("nchw_train.safetensors")).unwrap();
+    let saved = SafeTensors::deserialize(&saved).unwrap();
+    let case = fs::read(cases().join("nchw_train.safetensors")).unwrap();
+    let case = SafeTensors::deserialize(&case).unwrap();
+    for name in case.names().into_iter().filter_map(|name| name.strip_prefix("expect.")) {
+        let (shape, expected) = (saved.tensor(name).unwrap().shape().to_vec(), format!("expect.{name}"));
+        assert_eq!(shape, case.tensor(&expected).unwrap().shape());
+    }
+    let mean = values(&saved, "batch_mean");
+    let expected = case.tensor("expect.batch_mean").unwrap().data().to_vec();
+    for (got, expected) in mean.iter().zip(expected.chunks_exact(8)) {
+        let expected = f64::from_le_bytes(expected.try_into().unwrap());
+        assert!((f64::from(*got) - expected).abs() < 1e-5);
+    }
+}
+
+fn what_expects_nothing_is_computed() {
+    let (folder, outputs) = (tempdir().unwrap(), tempdir().unwrap());
+    let case = folder.path().join("inputs_only.safetensors");
+    rewrite_case("nhwc_train", &case, |name, data| {
+        let is_input = !name.starts_with("expect.") && !name.starts_with("atol.");
+        is_input.then(|| data.to_vec())
+    });
+    let run = verify(&case, &["--save-outputs".as_ref(), outputs.path()]);
+    run.expect(0, &["computed  inputs_only  no expected values"]);
+    assert_eq!(last_line(&run.stdout), "1 passed, 0 failed, 0 skipped");
+    let saved = fs::read(outputs.path().join("inputs_only.safetensors")).unwrap();
+    let mut names: Vec<_> =
+        SafeTensors::deserialize(&saved).unwrap().names().into_iter().map(str::to_owned).collect();
+    names.sort();
+    let expected = ["batch_mean", "batch_var", "dbias", "dweight", "dx", "running_mean", "running_var", "y"];
+    assert_eq!(names, expected);
+}
+
+fn a_wrong_expectation_fails() {
+    let folder = tempdir().unwrap();
+    let case = folder.path().join("wrong.safetensors");
+    rewrite_case("nchw_train", &case, |name, data| {
+        let mut data = data.to_vec();
+        if name == "expect.dx" {
+            data[..8].copy_from_slice(&1e6f64.to_le_bytes());
+        }
+        Some(data)
+    });
+    let run = verify(&case, &[]);
+    run.expect(1, &["FAILED    wrong", "(dx)", "dx: FAILED, 1 of "]);
+    assert_eq!(last_line(&run.stdout), "0 passed, 1 failed, 0 skipped");
+}
+
+fn verdicts_are_written_as_json() {
+    let folder = tempdir().unwrap();
+    for name in ["nchw_train", "nchw_sync"] {
+        copy_case(name, folder.path());
+    }
+    fs::write(folder.path().join("text.safetensors"), "no tensors in here").unwrap();
+    let file = folder.path().join("verdicts.json");
+    verify(folder.path(), &["--json".as_ref(), &file]).expect(1, &[]);
+    let record = json(&file);
+    assert_eq!(record["failed"], 1);
+    assert!(record["adapter"]["name"].is_string() && record["time"].as_str().unwrap().ends_with('Z'));
+    let cases = record["cases"].as_array().unwrap();
+    let case = |name: &str| cases.iter().find(|case| case["case"] == name).unwrap();
+    assert_eq!(case("nchw_train")["verdict"], "passed");
+    assert!(case("nchw_train")["tensors"].as_array().unwrap().len() >= 8);
+    assert!(case("nchw_train")["worst"]["ratio"].as_f64().unwrap() <= 1.0);
+    assert_eq!(case("text")["verdict"], "failed");
+    assert!(case("text")["reason"].is_string());
+}
+
+fn bench_measures_and_writes_json() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("bench.json");
+    let arguments = "bench --shape 8,5,9,7 --shape 33,70 --repetitions 3 --steps --batch 6 --json";
+    let run = run(program().args(arguments.split_whitespace()).arg(&file));
+    run.expect(0, &["6×5×9×7", "6×70", "channels-first", "channels-last", "copy", "backward_apply", "ok, "]);
+    assert!(!run.stdout.contains("ACCURACY FAIL"));
+    let record = json(&file);
+    for key in ["time", "version", "wgpu", "adapter", "clock", "cpu"] {
+        assert!(!record[key].is_null(), "{key}");
+    }
+    let rows = record["rows"].as_array().unwrap();
+    let forward: Vec<_> = rows.iter().filter(|row| row["pass"] == "forward").collect();
+    assert_eq!(forward.len(), 4);
+    for row in forward {
+        assert_eq!(row["accuracy"]["passed"], true);
+        for number in ["moves", "bytes", "bytes_per_second", "share_of_copy", "speed_up"] {
+            assert!(row[number].as_f64().unwrap() > 0.0, "{number}");
+        }
+    }
+}
+
+fn bench_says_what_does_not_fit() {
+    // Four pebibytes a tensor.
+    let run = batchnorm("bench --shape 1024,1024,1024,1024,1024 --layout channels-first");
+    run.expect_error(1, &["no shape was measured"]);
+    assert!(run.stdout.contains("not measured: "), "{}", run.stdout);
+}

@@ -8,7 +8,7 @@ use super::report::{Pass, Row};
 use super::shapes::BenchShape;
 use super::subject::Subject;
 use super::summary::Summary;
-use super::timer::Timer;
+use super::timer::{Recording, Timer};
 use anyhow::Context as _;
 use wgpu_batchnorm::{Context, Layout, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
@@ -32,7 +32,7 @@ pub(crate) struct Measured {
 
 /// Something that runs on the adapter, and its times in seconds.
 struct OnAdapter<'a> {
-    record: Box<dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a>,
+    record: Box<Recording<'a>>,
     repeats: u32,
     seconds: Vec<f64>,
 }
@@ -46,7 +46,10 @@ impl Bench<'_> {
     pub(crate) fn measure(&self, shape: &BenchShape, layout: Layout) -> anyhow::Result<Measured> {
         let data = Data::new(shape.in_layout(layout)?);
         let elements = data.shape.elements();
-        anyhow::ensure!(elements >= 4, "{shape} has {elements} elements, expected at least 4: a vector to copy");
+        anyhow::ensure!(
+            elements >= 4,
+            "{shape} has {elements} elements, expected at least 4: a vector to copy"
+        );
         let subject = Subject::new(self.context, &data)?;
         let judge = Judge::new(&data)?;
         let accuracies = subject.check(&judge)?;
@@ -88,7 +91,8 @@ impl Bench<'_> {
         }
 
         let copies = copies.iter().map(|copy| Summary::of(&copy.seconds));
-        let copy = copies.min_by(|a, b| a.median_ms.total_cmp(&b.median_ms)).context("there is no copy kernel")?;
+        let copy =
+            copies.min_by(|a, b| a.median_ms.total_cmp(&b.median_ms)).context("there is no copy kernel")?;
         let row = |pass, moves, time| Row::new(shape, layout, pass, moves, time, &copy);
         let [forward_cpu, evaluation_cpu, backward_cpu] = cpu.each_ref().map(|seconds| Summary::of(seconds));
         let [forward, evaluation, backward] = passes.each_ref().map(|pass| Summary::of(&pass.seconds));
@@ -102,10 +106,9 @@ impl Bench<'_> {
                 .compared(backward_cpu, accuracies.backward),
         ];
         rows.extend(
-            step_names
-                .into_iter()
-                .zip(&steps)
-                .map(|(step, timed)| row(Pass::Step(step.stem()), moves_of(step), Summary::of(&timed.seconds))),
+            step_names.into_iter().zip(&steps).map(|(step, timed)| {
+                row(Pass::Step(step.stem()), moves_of(step), Summary::of(&timed.seconds))
+            }),
         );
         Ok(Measured { rows, checked_channels })
     }
@@ -136,10 +139,12 @@ fn steps_of(subject: &Subject) -> Vec<(Step, OnAdapter<'_>)> {
     let mut steps = Vec::new();
     for step in Step::ALL {
         if has(subject.forward.plan(), step) {
-            let record = move |pass: &mut wgpu::ComputePass<'_>| Ok(subject.forward.record_step(pass, step)?);
+            let record =
+                move |pass: &mut wgpu::ComputePass<'_>| Ok(subject.forward.record_step(pass, step)?);
             steps.push((step, OnAdapter::new(record)));
         } else if has(subject.backward.plan(), step) {
-            let record = move |pass: &mut wgpu::ComputePass<'_>| Ok(subject.backward.record_step(pass, step)?);
+            let record =
+                move |pass: &mut wgpu::ComputePass<'_>| Ok(subject.backward.record_step(pass, step)?);
             steps.push((step, OnAdapter::new(record)));
         }
     }

@@ -118,7 +118,8 @@ fn shapes(arguments: &Arguments, context: &Context) -> Vec<BenchShape> {
 fn measure(bench: &Bench<'_>, shape: &BenchShape, layout: Layout, record: &mut Record) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let skipped = memory::reason_to_skip(bench.context, &shape.in_layout(layout)?);
-    match skipped.map_or_else(|| bench.measure(shape, layout).map_err(does_not_fit), |reason| Err(Ok(reason))) {
+    match skipped.map_or_else(|| bench.measure(shape, layout).map_err(does_not_fit), |reason| Err(Ok(reason)))
+    {
         Ok(measured) => {
             notes.extend(shape.listed_as.map(|dtype| format!("listed as {dtype}, measured as f32")));
             notes.extend(measured.checked_channels.map(|count| {

@@ -157,7 +157,14 @@ impl Record {
         writeln!(out, "adapter  {}", self.environment.adapter)?;
         writeln!(out, "times    {}", self.clock)?;
         writeln!(out, "CPU      baseline on {} threads of {}", self.cpu_threads, self.cpu)?;
-        writeln!(out, "medians of {}, ± half the distance of the quartiles", self.repetitions)
+        writeln!(out, "medians of {}, ± half the distance of the quartiles", self.repetitions)?;
+        if !self.environment.optimized {
+            writeln!(
+                out,
+                "This program was built without optimizations: build it with --release to compare times."
+            )?;
+        }
+        Ok(())
     }
 
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -203,7 +210,7 @@ impl Record {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_BORDERS_ONLY);
+        table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header([
             "shape", "layout", "pass", "ms", "GB/s", "of copy", "moves", "CPU ms", "speed-up", "accuracy",
         ]);

@@ -196,9 +196,8 @@ mod tests {
 
     #[test]
     fn sets_are_complete_and_make_shapes() -> Result<(), ShapeError> {
-        let layers = |set: ShapeSet| -> usize {
-            set.shapes(DeviceKind::Gpu).iter().map(|shape| shape.layers).sum()
-        };
+        let layers =
+            |set: ShapeSet| -> usize { set.shapes(DeviceKind::Gpu).iter().map(|shape| shape.layers).sum() };
         assert_eq!(layers(ShapeSet::Resnet50), 53);
         assert_eq!(layers(ShapeSet::GooglenetV3), 94);
         for set in ShapeSet::value_variants() {

@@ -25,7 +25,11 @@ impl Summary {
             median_ms,
             min_ms: quantile(&ms, 0.0),
             max_ms: quantile(&ms, 1.0),
-            spread: if median_ms > 0.0 { (quantile(&ms, 0.75) - quantile(&ms, 0.25)) / median_ms } else { 0.0 },
+            spread: if median_ms > 0.0 {
+                (quantile(&ms, 0.75) - quantile(&ms, 0.25)) / median_ms
+            } else {
+                0.0
+            },
         }
     }
 

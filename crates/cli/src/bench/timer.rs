@@ -9,6 +9,9 @@ use std::fmt;
 use std::time::Instant;
 use wgpu_batchnorm::{Context, Layout, Shape, Tensor, wgpu};
 
+/// Records what is timed into a pass.
+pub(crate) type Recording<'a> = dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a;
+
 /// Where times come from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
@@ -82,11 +85,7 @@ impl Timer {
     }
 
     /// Seconds that one run takes of what `record` records, which is recorded `repeats` times into a pass.
-    pub(crate) fn time(
-        &self,
-        repeats: u32,
-        record: &dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<f64> {
+    pub(crate) fn time(&self, repeats: u32, record: &Recording<'_>) -> anyhow::Result<f64> {
         let reading = self.read(repeats, record)?;
         let seconds = match (&self.clock, reading.timestamps) {
             (Clock::Timestamps { .. }, Some(seconds)) => seconds,
@@ -126,11 +125,7 @@ impl Timer {
         })
     }
 
-    fn read(
-        &self,
-        repeats: u32,
-        record: &dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Reading> {
+    fn read(&self, repeats: u32, record: &Recording<'_>) -> anyhow::Result<Reading> {
         let (device, queue) = (self.context.device(), self.context.queue());
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("bench") };
         let mut encoder = device.create_command_encoder(&descriptor);

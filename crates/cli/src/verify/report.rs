@@ -156,7 +156,8 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn of(reports: &[Report]) -> Self {
-        let count = |wanted: &[Status]| reports.iter().filter(|report| wanted.contains(&report.verdict)).count();
+        let count =
+            |wanted: &[Status]| reports.iter().filter(|report| wanted.contains(&report.verdict)).count();
         Self {
             passed: count(&[Status::Passed, Status::Computed]),
             failed: count(&[Status::Failed]),

@@ -16,12 +16,17 @@
 //! Of a tensor with more than [`MOST_ELEMENTS`] elements some channels are checked, in full, because the
 //! reference takes minutes for the others: the first, the last, and as many evenly between them as fit.
 
+#[cfg(test)]
+mod tests;
+mod worst;
+
+pub(crate) use worst::Accuracy;
+
 use super::data::{Data, channel_of};
-use serde::Serialize;
 use std::borrow::Cow;
-use std::fmt;
 use wgpu_batchnorm::reference::{self, Parameters, ReferenceError, Running, Source, Statistics};
 use wgpu_batchnorm::{BatchStatistics, Layout, RunningValues, Shape};
+use worst::Worst;
 
 /// The most elements that are compared with the reference.
 const MOST_ELEMENTS: usize = 1 << 25;
@@ -29,23 +34,6 @@ const EPSILON: f64 = 1.0 / (1 << 24) as f64;
 /// Of the library's default options.
 pub(crate) const EPS: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
-
-/// The worst of the results of one pass.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Accuracy {
-    /// Its largest error, in units of its bound; infinite (in JSON `null`) if it is no number.
-    pub(crate) error_over_bound: f64,
-    pub(crate) result: &'static str,
-    pub(crate) passed: bool,
-}
-
-impl fmt::Display for Accuracy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { error_over_bound, result, passed } = self;
-        let verdict = if *passed { "ok" } else { "ACCURACY FAIL" };
-        write!(f, "{verdict}, {error_over_bound:.2} of bound ({result})")
-    }
-}
 
 /// The inputs as far as they are checked.
 pub(crate) struct Judge<'a> {
@@ -84,7 +72,8 @@ impl<'a> Judge<'a> {
             num_batches_tracked: data.running.num_batches_tracked,
         };
         let (weight, bias) = (pick(&data.weight), pick(&data.bias));
-        let mut judge = Self { whole, channels, shape, x: (&[]).into(), dy: (&[]).into(), weight, bias, running };
+        let mut judge =
+            Self { whole, channels, shape, x: (&[]).into(), dy: (&[]).into(), weight, bias, running };
         judge.x = judge.gather(&data.x);
         judge.dy = judge.gather(&data.dy);
         Ok(judge)
@@ -137,7 +126,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges the gradients of a forward pass in training.
-    pub(crate) fn backward(&self, dx: &[f32], dweight: &[f32], dbias: &[f32]) -> Result<Accuracy, ReferenceError> {
+    pub(crate) fn backward(
+        &self,
+        dx: &[f32],
+        dweight: &[f32],
+        dbias: &[f32],
+    ) -> Result<Accuracy, ReferenceError> {
         let expected =
             reference::backward(&self.x, &self.dy, &self.shape, &self.parameters(), Source::Batch)?;
         let statistics = reference::finalize(&reference::statistics(&self.x, &self.shape)?, EPS);
@@ -213,42 +207,6 @@ struct Scale {
     max_dy: f64,
     sum_dy: f64,
     sum_dy_x_hat: f64,
-}
-
-/// The largest error over its bound so far, and whose it is.
-#[derive(Default)]
-struct Worst(Option<(f64, &'static str)>);
-
-impl Worst {
-    fn full(&mut self, result: &'static str, expected: &[f64], got: &[f32], shape: &Shape, bounds: &[f64]) {
-        for (i, (expected, got)) in expected.iter().zip(got).enumerate() {
-            self.include(result, (f64::from(*got) - expected).abs(), bounds[channel_of(shape, i)]);
-        }
-    }
-
-    fn channels(&mut self, result: &'static str, expected: &[f64], got: &[f32], bound: impl Fn(usize) -> f64) {
-        for (c, (expected, got)) in expected.iter().zip(got).enumerate() {
-            self.include(result, (f64::from(*got) - expected).abs(), bound(c));
-        }
-    }
-
-    fn include(&mut self, result: &'static str, error: f64, bound: f64) {
-        let ratio = match error / bound {
-            _ if error == 0.0 => 0.0,
-            ratio if ratio.is_nan() => f64::INFINITY,
-            ratio => ratio,
-        };
-        if self.0.is_none_or(|(worst, _)| ratio > worst) {
-            self.0 = Some((ratio, result));
-        }
-    }
-}
-
-impl From<Worst> for Accuracy {
-    fn from(Worst(worst): Worst) -> Self {
-        let (error_over_bound, result) = worst.unwrap_or((f64::INFINITY, "nothing was compared"));
-        Self { error_over_bound, result, passed: error_over_bound <= 1.0 }
-    }
 }
 
 fn widened(values: &[f32]) -> Vec<f64> {

@@ -1,0 +1,97 @@
+//! What the program says without an adapter.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{batchnorm, cases, program, run};
+use std::process::Command;
+
+/// The program on a machine without adapters: the Vulkan loader finds no driver, and no other backend is
+/// asked.
+fn without_adapter(arguments: &str) -> Command {
+    let mut command = program();
+    command.args(arguments.split_whitespace());
+    command.env("WGPU_BACKEND", "vulkan");
+    for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+        command.env(variable, "no-such-driver.json");
+    }
+    command
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    batchnorm("--help").expect(0, &["info", "verify", "bench", "Example: batchnorm bench"]);
+    batchnorm("info --help").expect(0, &["Example: batchnorm info"]);
+    let options = ["--save-outputs", "--adapter", "--json", "Example: batchnorm verify"];
+    batchnorm("verify --help").expect(0, &options);
+    let options = [
+        "--shapes",
+        "--shape",
+        "--layout",
+        "--batch",
+        "--adapter",
+        "--json",
+        "--repetitions",
+        "--steps",
+        "resnet50",
+        "googlenet-v3",
+        "hard",
+        "quick",
+        "Example: batchnorm bench",
+    ];
+    batchnorm("bench --help").expect(0, &options);
+}
+
+#[test]
+fn unknown_names_list_the_known_ones() {
+    batchnorm("bench --shapes big").expect_error(2, &["resnet50", "googlenet-v3", "hard", "quick"]);
+    let known = ["channels-first", "channels-last", "both"];
+    batchnorm("bench --layout nhwc").expect_error(2, &known);
+    batchnorm("benchmark").expect_error(2, &["bench"]);
+}
+
+#[test]
+fn wrong_numbers_are_refused() {
+    batchnorm("bench --shape 64,0,7").expect_error(2, &["size 0 in axis 1"]);
+    batchnorm("bench --shape 64").expect_error(2, &["rank 1, expected 2 to 5"]);
+    batchnorm("bench --shape 64,x").expect_error(2, &["expected N,C and spatial sizes"]);
+    batchnorm("bench --batch 0").expect_error(2, &["--batch"]);
+    batchnorm("bench --repetitions 0").expect_error(2, &["--repetitions"]);
+    batchnorm("bench --shapes quick --shape 8,8").expect_error(2, &["cannot be used with"]);
+}
+
+#[test]
+fn verify_needs_cases() {
+    batchnorm("verify").expect_error(2, &["PATH"]);
+    batchnorm("verify no-such-folder").expect_error(1, &["no-such-folder"]);
+    let empty = tempfile::tempdir().unwrap();
+    std::fs::write(empty.path().join("notes.txt"), "no case").unwrap();
+    let folder = empty.path().to_str().unwrap();
+    batchnorm(&format!("verify {folder}")).expect_error(1, &["no cases in", folder]);
+}
+
+#[test]
+fn outputs_never_replace_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = folder.path().join("nc_train.safetensors");
+    std::fs::copy(cases().join("nc_train.safetensors"), &case).unwrap();
+    let mut command = program();
+    let arguments = [folder.path(), "--save-outputs".as_ref(), folder.path()];
+    run(command.arg("verify").args(arguments)).expect_error(1, &["would replace the case"]);
+
+    let (other, outputs) = (folder.path().join("other"), folder.path().join("outputs"));
+    std::fs::create_dir(&other).unwrap();
+    std::fs::copy(&case, other.join("nc_train.safetensors")).unwrap();
+    let mut command = program();
+    let arguments = [folder.path(), "--save-outputs".as_ref(), &outputs];
+    run(command.arg("verify").args(arguments)).expect_error(1, &["would be saved in one file"]);
+}
+
+#[test]
+fn without_an_adapter_everything_says_what_to_install() {
+    let case = cases().join("nc_train.safetensors");
+    for arguments in ["info".to_owned(), format!("verify {}", case.display()), "bench".to_owned()] {
+        run(&mut without_adapter(&arguments))
+            .expect_error(1, &["no adapter at all", "apt-get install mesa-vulkan-drivers"]);
+    }
+}

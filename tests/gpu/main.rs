@@ -1,0 +1,68 @@
+//! Tests that need an adapter. Where there is none they are shown as ignored; with
+//! `BATCH_NORM_REQUIRE_ADAPTER=1` in the environment they fail then.
+
+#![allow(missing_docs)]
+
+mod subject;
+
+// One file a step, named by its stem.
+mod backward_apply;
+mod backward_finalize;
+mod backward_reduce;
+mod finalize;
+mod normalize;
+mod running_stats;
+mod statistics;
+
+mod errors;
+mod oracle;
+mod properties;
+mod recording;
+
+#[path = "../../crates/cli/src/run_case.rs"]
+mod run_case;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+use wgpu_batchnorm::{Context, Step};
+
+/// A test: what it is called, and what it does with a context of its own or the shared one.
+type Test = (&'static str, fn(&Context) -> Result<(), Failed>);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let context = Context::new_blocking();
+    let required = std::env::var_os("BATCH_NORM_REQUIRE_ADAPTER").is_some_and(|value| value == "1");
+    let steps: [(&str, &[Test]); 7] = [
+        ("statistics", statistics::TESTS),
+        ("finalize", finalize::TESTS),
+        ("running_stats", running_stats::TESTS),
+        ("normalize", normalize::TESTS),
+        ("backward_reduce", backward_reduce::TESTS),
+        ("backward_finalize", backward_finalize::TESTS),
+        ("backward_apply", backward_apply::TESTS),
+    ];
+    let others = [
+        ("oracle", oracle::TESTS),
+        ("properties", properties::TESTS),
+        ("recording", recording::TESTS),
+        ("errors", errors::TESTS),
+    ];
+    let mut trials = vec![Trial::test("every_step_has_its_tests", move || {
+        let stems = Step::ALL.map(Step::stem);
+        if steps.map(|(stem, _)| stem) == stems && steps.iter().all(|(_, tests)| !tests.is_empty()) {
+            Ok(())
+        } else {
+            Err("the test files and the steps differ".into())
+        }
+    })];
+    for (group, tests) in steps.into_iter().chain(others) {
+        for (name, test) in tests {
+            let context = context.clone();
+            let ignored = context.is_err() && !required;
+            let run = move || test(&context?);
+            trials.push(Trial::test(format!("{group}::{name}"), run).with_ignored_flag(ignored));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

@@ -1,0 +1,78 @@
+//! Any shape, layout and options against the reference; and the same bits in every run.
+
+use crate::Test;
+use crate::subject::{Setup, shape};
+use libtest_mimic::Failed;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use wgpu_batchnorm::{Context, Layout, Mode, Momentum, Options};
+
+pub const TESTS: &[Test] = &[
+    ("any_step_matches_the_reference", any_step_matches_the_reference),
+    ("the_same_bits_in_every_run", the_same_bits_in_every_run),
+    ("both_layouts_have_the_same_statistics", both_layouts_have_the_same_statistics),
+];
+
+fn any_step_matches_the_reference(context: &Context) -> Result<(), Failed> {
+    let sizes = prop_oneof![
+        (1usize..9, 1usize..20).prop_map(|(n, c)| vec![n, c]),
+        (1usize..9, 1usize..20, 1usize..150).prop_map(|(n, c, l)| vec![n, c, l]),
+        (1usize..6, 1usize..10, 1usize..20, 1usize..20).prop_map(|(n, c, h, w)| vec![n, c, h, w]),
+        (1usize..4, 1usize..6, 1usize..6, 1usize..9, 1usize..9).prop_map(|(n, c, d, h, w)| vec![n, c, d, h, w]),
+    ];
+    let layout = prop_oneof![Just(Layout::ChannelsFirst), Just(Layout::ChannelsLast)];
+    let mode = prop_oneof![3 => Just(Mode::Training), 1 => Just(Mode::Evaluation)];
+    let momentum = prop_oneof![Just(Momentum::Cumulative), (0.0..=1.0).prop_map(Momentum::MovingAverage)];
+    let options = (any::<[bool; 3]>(), prop_oneof![Just(1e-5), Just(1e-3), Just(0.5)], momentum);
+    let data = (-1e4..1e4, 1e-2..1e2);
+    let mut runner = TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() });
+    let steps = (sizes, layout, mode, options, data);
+    runner.run(&steps, |(sizes, layout, mode, ([weight, bias, running], eps, momentum), (mean, deviation))| {
+        let shape = shape(&sizes, layout);
+        prop_assume!(mode == Mode::Evaluation || shape.values_per_channel() > 1);
+        let mut setup = Setup::new(shape, mean, deviation);
+        setup.mode = mode;
+        let running_statistics = running || mode == Mode::Evaluation;
+        setup.options = Options { eps, momentum, weight, bias, running_statistics, ..setup.options };
+        setup.check(context).map_err(|error| TestCaseError::fail(format!("{error:?}")))
+    })?;
+    Ok(())
+}
+
+fn the_same_bits_in_every_run(context: &Context) -> Result<(), Failed> {
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let setup = Setup::new(shape(&[16, 24, 31, 17], layout), 5.0, 2.0);
+        let first = setup.run(context)?;
+        for _ in 0..5 {
+            let again = setup.run(context)?;
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            let same = bits(&first.y) == bits(&again.y)
+                && bits(&first.dx) == bits(&again.dx)
+                && bits(&first.dweight) == bits(&again.dweight)
+                && bits(&first.dbias) == bits(&again.dbias)
+                && first.statistics == again.statistics;
+            if !same {
+                return Err(format!("{layout:?}: other bits in another run").into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn both_layouts_have_the_same_statistics(context: &Context) -> Result<(), Failed> {
+    let first = Setup::new(shape(&[6, 10, 9, 5], Layout::ChannelsFirst), 300.0, 1.0);
+    let mut last = Setup::new(shape(&[6, 10, 9, 5], Layout::ChannelsLast), 300.0, 1.0);
+    for n in 0..6 {
+        for c in 0..10 {
+            for s in 0..45 {
+                last.x[last.shape.index(n, c, s)] = first.x[first.shape.index(n, c, s)];
+            }
+        }
+    }
+    let (a, b) = (first.run(context)?.statistics, last.run(context)?.statistics);
+    for c in 0..10 {
+        approx::assert_ulps_eq!(a.mean[c], b.mean[c], max_ulps = 1);
+        approx::assert_relative_eq!(a.var[c], b.var[c], max_relative = 5e-7);
+    }
+    Ok(())
+}
