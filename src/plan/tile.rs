@@ -43,6 +43,10 @@ struct Wishes {
 }
 
 fn wishes(kind: DeviceKind, work: Work) -> Wishes {
+    if let Ok(v) = std::env::var(if work == Work::Reduce { "TR" } else { "TM" }) {
+        let v: Vec<u32> = v.split(',').filter_map(|x| x.parse().ok()).collect();
+        return Wishes { workgroup: v[0], unroll: v[1], least_tiles: 64, most_tiles: u64::from(v[2]) };
+    }
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
         (DeviceKind::Gpu, Work::Reduce) => (256, 8, 1024, 8192),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),

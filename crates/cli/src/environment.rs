@@ -25,6 +25,10 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn of(context: &Context) -> Self {
+        Self::new(Description::of(context))
+    }
+
+    pub(crate) fn new(adapter: Description) -> Self {
         Self {
             time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             version: env!("CARGO_PKG_VERSION"),
@@ -32,7 +36,7 @@ impl Environment {
             wgpu: option_env!("BATCHNORM_WGPU_VERSION"),
             optimized: !cfg!(debug_assertions),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            adapter: Description::of(context),
+            adapter,
         }
     }
 }

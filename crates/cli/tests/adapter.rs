@@ -228,7 +228,7 @@ fn bench_measures_and_writes_json() {
     let file = folder.path().join("bench.json");
     let arguments = "bench --shape 8,5,9,7 --shape 33,70 --repetitions 3 --steps --batch 6 --json";
     let run = run(program().args(arguments.split_whitespace()).arg(&file));
-    run.expect(0, &["6×5×9×7", "6×70", "channels-first", "channels-last", "copy", "backward_apply", "ok, "]);
+    run.expect(0, &["6×5×9×7", "6×70", "channels-first", "channels-last", "copy", "backward_apply", "ok 0."]);
     assert!(!run.stdout.contains("ACCURACY FAIL"));
     let record = json(&file);
     for key in ["time", "version", "wgpu", "adapter", "clock", "cpu"] {

@@ -4,13 +4,13 @@
 use super::accuracy::{EPS, Judge};
 use super::copy::Copier;
 use super::data::Data;
-use super::report::{Pass, Row};
+use super::row::{Pass, Row};
 use super::shapes::BenchShape;
 use super::subject::Subject;
 use super::summary::Summary;
 use super::timer::{Recording, Timer};
 use anyhow::Context as _;
-use wgpu_batchnorm::{Context, Layout, Step, wgpu};
+use wgpu_batchnorm::{Context, Layout, Plan, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
 
 /// What all shapes are measured with.
@@ -32,6 +32,8 @@ pub(crate) struct Measured {
 
 /// Something that runs on the adapter, and its times in seconds.
 struct OnAdapter<'a> {
+    pass: Pass,
+    moves: f64,
     record: Box<Recording<'a>>,
     repeats: u32,
     seconds: Vec<f64>,
@@ -40,6 +42,8 @@ struct OnAdapter<'a> {
 /// Seconds that one measurement takes at least, as far as repeating what is measured can do that.
 const LEAST_SECONDS: f64 = 0.002;
 const MOST_REPEATS: f64 = 200.0;
+/// A read and a write.
+const COPY_MOVES: f64 = 2.0;
 
 impl Bench<'_> {
     /// Checks every result on `shape`, then times the copy, the passes, their steps and the CPU baseline.
@@ -56,67 +60,59 @@ impl Bench<'_> {
         let checked_channels = judge.subset();
         drop(judge);
 
-        let mut passes = [
-            OnAdapter::new(|pass| Ok(subject.forward.record(pass)?)),
-            OnAdapter::new(|pass| Ok(subject.evaluation.record(pass)?)),
-            OnAdapter::new(|pass| Ok(subject.backward.record(pass)?)),
-        ];
-        let mut copies: Vec<_> = self
-            .copier
-            .bind(subject.x.range(), subject.y.range())
-            .into_iter()
-            .map(|copy| {
-                OnAdapter::new(move |pass| {
-                    copy.record(pass);
-                    Ok(())
-                })
-            })
-            .collect();
-        let (step_names, mut steps): (Vec<_>, Vec<_>) =
-            if self.steps { steps_of(&subject).into_iter().unzip() } else { Default::default() };
-        let mut cpu = [const { Vec::new() }; 3];
-        let mut out = vec![0.0; elements];
-
-        for timed in passes.iter_mut().chain(&mut copies).chain(&mut steps) {
-            timed.warm_up(&self.timer)?;
+        let mut timed = copies_of(&subject, &self.copier);
+        timed.extend(passes_of(&subject));
+        if self.steps {
+            timed.extend(steps_of(&subject));
         }
-        on_cpu(&data, &mut out)?;
-        for _ in 0..self.repetitions {
-            for timed in copies.iter_mut().chain(&mut passes).chain(&mut steps) {
-                timed.run(&self.timer)?;
-            }
-            for (times, seconds) in cpu.iter_mut().zip(on_cpu(&data, &mut out)?) {
-                times.push(seconds);
-            }
-        }
+        let [forward, evaluation, backward] = self.rounds(&mut timed, &data)?;
 
-        let copies = copies.iter().map(|copy| Summary::of(&copy.seconds));
+        let (copies, timed): (Vec<_>, Vec<_>) = timed.iter().partition(|timed| timed.pass == Pass::Copy);
+        let copies = copies.into_iter().map(OnAdapter::summary);
         let copy =
             copies.min_by(|a, b| a.median_ms.total_cmp(&b.median_ms)).context("there is no copy kernel")?;
         let row = |pass, moves, time| Row::new(shape, layout, pass, moves, time, &copy);
-        let [forward_cpu, evaluation_cpu, backward_cpu] = cpu.each_ref().map(|seconds| Summary::of(seconds));
-        let [forward, evaluation, backward] = passes.each_ref().map(|pass| Summary::of(&pass.seconds));
-        let mut rows = vec![
-            row(Pass::Copy, 2.0, copy),
-            row(Pass::Forward, subject.forward.plan().moves(), forward)
-                .compared(forward_cpu, accuracies.forward),
-            row(Pass::Evaluation, subject.evaluation.plan().moves(), evaluation)
-                .compared(evaluation_cpu, accuracies.evaluation),
-            row(Pass::Backward, subject.backward.plan().moves(), backward)
-                .compared(backward_cpu, accuracies.backward),
-        ];
-        rows.extend(
-            step_names.into_iter().zip(&steps).map(|(step, timed)| {
-                row(Pass::Step(step.stem()), moves_of(step), Summary::of(&timed.seconds))
-            }),
-        );
+        let rows = timed.into_iter().map(|timed| {
+            let row = row(timed.pass, timed.moves, timed.summary());
+            match timed.pass {
+                Pass::Forward => row.compared(forward, accuracies.forward),
+                Pass::Evaluation => row.compared(evaluation, accuracies.evaluation),
+                Pass::Backward => row.compared(backward, accuracies.backward),
+                Pass::Copy | Pass::Step(_) => row,
+            }
+        });
+        let rows = std::iter::once(row(Pass::Copy, COPY_MOVES, copy)).chain(rows).collect();
         Ok(Measured { rows, checked_channels })
+    }
+
+    /// Runs everything once in each round, and the passes on the CPU, whose times are returned: forward in
+    /// training, forward in evaluation, backward.
+    fn rounds(&self, timed: &mut [OnAdapter<'_>], data: &Data) -> anyhow::Result<[Summary; 3]> {
+        let mut out = vec![0.0; data.shape.elements()];
+        let mut cpu = [const { Vec::new() }; 3];
+        for timed in timed.iter_mut() {
+            timed.warm_up(&self.timer)?;
+        }
+        on_cpu(data, &mut out)?;
+        for _ in 0..self.repetitions {
+            for timed in timed.iter_mut() {
+                timed.run(&self.timer)?;
+            }
+            for (times, seconds) in cpu.iter_mut().zip(on_cpu(data, &mut out)?) {
+                times.push(seconds);
+            }
+        }
+        Ok(cpu.map(|seconds| Summary::of(&seconds)))
     }
 }
 
 impl<'a> OnAdapter<'a> {
-    fn new(record: impl Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a) -> Self {
-        Self { record: Box::new(record), repeats: 1, seconds: Vec::new() }
+    fn new(
+        pass: Pass,
+        moves: f64,
+        record: impl Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a,
+    ) -> Self {
+        Self { pass, moves, record: Box::new(record), repeats: 1, seconds: Vec::new() }
     }
 
     /// Runs it until it is warm, and decides how often a measurement repeats it.
@@ -131,21 +127,44 @@ impl<'a> OnAdapter<'a> {
         self.seconds.push(timer.time(self.repeats, &self.record)?);
         Ok(())
     }
+
+    fn summary(&self) -> Summary {
+        Summary::of(&self.seconds)
+    }
 }
 
-/// The steps of the training pass, each to be run by itself.
-fn steps_of(subject: &Subject) -> Vec<(Step, OnAdapter<'_>)> {
-    let has = |plan: &wgpu_batchnorm::Plan, step| plan.dispatches().iter().any(|each| each.step() == step);
+/// The variants of the copy kernel, over the bytes of x.
+fn copies_of<'a>(subject: &Subject, copier: &Copier) -> Vec<OnAdapter<'a>> {
+    let copies = copier.bind(subject.x.range(), subject.y.range()).into_iter();
+    let copies = copies.map(|copy| {
+        OnAdapter::new(Pass::Copy, COPY_MOVES, move |pass| {
+            copy.record(pass);
+            Ok(())
+        })
+    });
+    copies.collect()
+}
+
+fn passes_of(subject: &Subject) -> [OnAdapter<'_>; 3] {
+    let Subject { forward, evaluation, backward, .. } = subject;
+    [
+        OnAdapter::new(Pass::Forward, forward.plan().moves(), |pass| Ok(forward.record(pass)?)),
+        OnAdapter::new(Pass::Evaluation, evaluation.plan().moves(), |pass| Ok(evaluation.record(pass)?)),
+        OnAdapter::new(Pass::Backward, backward.plan().moves(), |pass| Ok(backward.record(pass)?)),
+    ]
+}
+
+/// The steps of the training passes, each to be run by itself.
+fn steps_of(subject: &Subject) -> Vec<OnAdapter<'_>> {
+    let Subject { forward, backward, .. } = subject;
+    let has = |plan: &Plan, step| plan.dispatches().iter().any(|dispatch| dispatch.step() == step);
     let mut steps = Vec::new();
     for step in Step::ALL {
-        if has(subject.forward.plan(), step) {
-            let record =
-                move |pass: &mut wgpu::ComputePass<'_>| Ok(subject.forward.record_step(pass, step)?);
-            steps.push((step, OnAdapter::new(record)));
-        } else if has(subject.backward.plan(), step) {
-            let record =
-                move |pass: &mut wgpu::ComputePass<'_>| Ok(subject.backward.record_step(pass, step)?);
-            steps.push((step, OnAdapter::new(record)));
+        let (pass, moves) = (Pass::Step(step.stem()), moves_of(step));
+        if has(forward.plan(), step) {
+            steps.push(OnAdapter::new(pass, moves, move |pass| Ok(forward.record_step(pass, step)?)));
+        } else if has(backward.plan(), step) {
+            steps.push(OnAdapter::new(pass, moves, move |pass| Ok(backward.record_step(pass, step)?)));
         }
     }
     steps

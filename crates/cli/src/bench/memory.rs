@@ -11,11 +11,17 @@ const ON_HOST: u64 = 4;
 /// Tensors on the adapter: x, y, dy, dx, and one on its way to the host.
 const ON_ADAPTER: u64 = 5;
 
-/// Why a shape is not measured, if it takes more memory than there is.
+/// Why a shape is not measured, if a tensor is larger than a buffer may be, or all take more memory than
+/// there is.
 pub(crate) fn reason_to_skip(context: &Context, shape: &Shape) -> Option<String> {
+    let (tensor, largest) = (tensor_bytes(shape), context.device().limits().max_buffer_size);
+    if tensor > largest {
+        let reason = format!("a tensor has {tensor} bytes, and the adapter's buffers at most {largest}");
+        return Some(reason);
+    }
     let kind = context.device().adapter_info().device_type;
     let shared = matches!(kind, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu);
-    reason(tensor_bytes(shape), shared, available()?)
+    reason(tensor, shared, available()?)
 }
 
 fn reason(tensor: u64, shared: bool, available: u64) -> Option<String> {

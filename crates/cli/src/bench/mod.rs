@@ -6,6 +6,7 @@ mod data;
 mod measure;
 mod memory;
 mod report;
+mod row;
 mod shapes;
 mod subject;
 mod summary;
@@ -13,6 +14,7 @@ mod timer;
 
 use crate::environment::{Environment, write_json};
 use crate::{adapter, progress};
+use anyhow::Context as _;
 use copy::Copier;
 use measure::Bench;
 use report::{Note, Record};
@@ -29,9 +31,9 @@ use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
 #[command(after_help = "\
 Example: batchnorm bench --shapes quick --layout both --json quick.json
 
-Columns: milliseconds (median, and half the distance of the quartiles), bytes per second, their share of what
-a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that the bytes
-count, the CPU baseline on the same data, and how many times as fast we are. The last one is the largest
+Columns: milliseconds (median, and half the distance of the quartiles), bytes per second, their share of \
+what a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that the bytes \
+count, the CPU baseline on the same data, and how many times as fast we are. The last one is the largest \
 error in units of the bound it must meet: above 1 it says ACCURACY FAIL, and the exit status is 1.")]
 pub(crate) struct Arguments {
     /// A set of shapes; quick on a CPU adapter and resnet50 on any other if nothing is said.
@@ -82,19 +84,25 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     let bench = Bench { context: &context, copier, timer, repetitions, steps: arguments.steps };
     let layouts = arguments.layout.all();
     let bar = progress::bar(shapes.len() * layouts.len());
-    for shape in &shapes {
-        for &layout in layouts {
-            bar.set_message(format!("{shape} {}", layout_name(layout)));
-            measure(&bench, shape, layout, &mut record)?;
-            bar.inc(1);
+    let mut result = Ok(());
+    for (shape, &layout) in shapes.iter().flat_map(|shape| layouts.iter().map(move |layout| (shape, layout)))
+    {
+        let name = format!("{shape} {}", layout_name(layout));
+        bar.set_message(name.clone());
+        result = measure(&bench, shape, layout, &mut record).context(name);
+        if result.is_err() {
+            break;
         }
+        bar.inc(1);
     }
     bar.finish_and_clear();
 
+    // What was measured before an error is not lost.
     record.write(out)?;
     if let Some(path) = &arguments.json {
         write_json(path, &record)?;
     }
+    result?;
     anyhow::ensure!(!record.rows.is_empty(), "no shape was measured");
     Ok(if record.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -114,27 +122,32 @@ fn shapes(arguments: &Arguments, context: &Context) -> Vec<BenchShape> {
     shapes.into_iter().map(with_batch).collect()
 }
 
-/// Measures one shape; one that does not fit gives a note instead of rows.
+/// Adds the rows of one shape to the record; one that does not fit adds a note instead.
 fn measure(bench: &Bench<'_>, shape: &BenchShape, layout: Layout, record: &mut Record) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let skipped = memory::reason_to_skip(bench.context, &shape.in_layout(layout)?);
-    match skipped.map_or_else(|| bench.measure(shape, layout).map_err(does_not_fit), |reason| Err(Ok(reason)))
-    {
+    let sizes = shape.in_layout(layout)?;
+    let measured = match memory::reason_to_skip(bench.context, &sizes) {
+        Some(reason) => Err(reason),
+        None => match bench.measure(shape, layout) {
+            Ok(measured) => Ok(measured),
+            Err(error) => Err(does_not_fit(error)?),
+        },
+    };
+    let mut note = |note| {
+        record.notes.push(Note { shape: shape.to_string(), layout: layout_name(layout), note });
+    };
+    match measured {
         Ok(measured) => {
-            notes.extend(shape.listed_as.map(|dtype| format!("listed as {dtype}, measured as f32")));
-            notes.extend(measured.checked_channels.map(|count| {
-                format!("{count} channels of {} were checked against the reference", channels(shape, layout))
-            }));
+            if let Some(dtype) = shape.listed_as {
+                note(format!("listed as {dtype}, measured as f32"));
+            }
+            if let Some(count) = measured.checked_channels {
+                let all = sizes.channels();
+                note(format!("{count} of {all} channels were checked against the reference"));
+            }
             record.rows.extend(measured.rows);
         }
-        Err(Ok(reason)) => notes.push(format!("not measured: {reason}")),
-        Err(Err(error)) => return Err(error.context(format!("{shape} {}", layout_name(layout)))),
+        Err(reason) => note(format!("not measured: {reason}")),
     }
-    record.notes.extend(notes.into_iter().map(|note| Note {
-        shape: shape.to_string(),
-        layout: layout_name(layout),
-        note,
-    }));
     Ok(())
 }
 
@@ -153,10 +166,6 @@ fn does_not_fit(error: anyhow::Error) -> Result<String, anyhow::Error> {
     let too_large = matches!(error.downcast_ref::<BatchNormError>(), Some(BatchNormError::Plan(_)))
         || matches!(device, Some(DeviceError::OutOfMemory { .. } | DeviceError::BufferTooLarge { .. }));
     if too_large { Ok(error.to_string()) } else { Err(error) }
-}
-
-fn channels(shape: &BenchShape, layout: Layout) -> usize {
-    shape.in_layout(layout).map_or(0, |shape| shape.channels())
 }
 
 /// The processor's name, if the system tells it.

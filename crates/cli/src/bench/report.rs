@@ -1,129 +1,14 @@
-//! Rows, the table and the JSON record.
+//! The table and the JSON record.
 
-use super::accuracy::Accuracy;
-use super::shapes::{BenchShape, layout_name};
-use super::summary::{Summary, WORTHLESS_SPREAD, geometric_mean};
+use super::row::{Pass, Row};
+use super::shapes::layout_name;
+use super::summary::{WORTHLESS_SPREAD, geometric_mean};
 use super::timer::Clock;
 use crate::environment::Environment;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
 use wgpu_batchnorm::Layout;
-
-/// What a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Pass {
-    /// The copy kernel: the limit.
-    Copy,
-    /// Forward in training.
-    Forward,
-    /// Forward in evaluation.
-    Evaluation,
-    /// Backward in training.
-    Backward,
-    /// One step of those, by its stem.
-    Step(&'static str),
-}
-
-impl Pass {
-    fn name(self) -> String {
-        match self {
-            Self::Copy => "copy".to_owned(),
-            Self::Forward => "forward".to_owned(),
-            Self::Evaluation => "forward (eval)".to_owned(),
-            Self::Backward => "backward".to_owned(),
-            Self::Step(stem) => format!("· {stem}"),
-        }
-    }
-}
-
-/// One measurement and all that it is compared with.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    shape: String,
-    /// In memory order.
-    sizes: Vec<usize>,
-    layout: &'static str,
-    dtype: &'static str,
-    /// How many layers of the network have the shape.
-    layers: usize,
-    pass: Pass,
-    /// Reads and writes of the full tensor.
-    moves: f64,
-    /// Moves times the bytes of the tensor.
-    bytes: f64,
-    time: Summary,
-    bytes_per_second: f64,
-    /// Of the copy kernel's bytes per second.
-    share_of_copy: f64,
-    /// The CPU baseline.
-    cpu: Option<Summary>,
-    /// Its time over ours.
-    speed_up: Option<f64>,
-    accuracy: Option<Accuracy>,
-}
-
-impl Row {
-    /// A row of a pass with `moves` moves that takes `time`, where the best copy kernel takes `copy`.
-    pub(crate) fn new(
-        shape: &BenchShape,
-        layout: Layout,
-        pass: Pass,
-        moves: f64,
-        time: Summary,
-        copy: &Summary,
-    ) -> Self {
-        let sizes = shape.sizes_in(layout);
-        let tensor = sizes.iter().product::<usize>() as f64 * size_of::<f32>() as f64;
-        Self {
-            shape: shape.to_string(),
-            sizes,
-            layout: layout_name(layout),
-            dtype: "f32",
-            layers: shape.layers,
-            pass,
-            moves,
-            bytes: moves * tensor,
-            time,
-            bytes_per_second: moves * tensor / (time.median_ms * 1e-3),
-            share_of_copy: moves / 2.0 * copy.median_ms / time.median_ms,
-            cpu: None,
-            speed_up: None,
-            accuracy: None,
-        }
-    }
-
-    /// The row with the time of the CPU baseline, and how right the results are.
-    pub(crate) fn compared(self, cpu: Summary, accuracy: Accuracy) -> Self {
-        let speed_up = Some(cpu.median_ms / self.time.median_ms);
-        Self { cpu: Some(cpu), speed_up, accuracy: Some(accuracy), ..self }
-    }
-
-    fn failed(&self) -> bool {
-        self.accuracy.is_some_and(|accuracy| !accuracy.passed)
-    }
-
-    fn is_worthless(&self) -> bool {
-        self.time.is_worthless() || self.cpu.is_some_and(|cpu| cpu.is_worthless())
-    }
-
-    fn cells(&self) -> [String; 10] {
-        let bytes = |text: String| if self.moves > 0.0 { text } else { String::new() };
-        [
-            self.shape.clone(),
-            self.layout.to_owned(),
-            self.pass.name(),
-            milliseconds(&self.time),
-            bytes(format!("{:.1}", self.bytes_per_second * 1e-9)),
-            bytes(format!("{:.0} %", self.share_of_copy * 100.0)),
-            bytes(format!("{:.1}", self.moves)),
-            self.cpu.as_ref().map(milliseconds).unwrap_or_default(),
-            self.speed_up.map(|speed_up| format!("{speed_up:.2}×")).unwrap_or_default(),
-            self.accuracy.map(|accuracy| accuracy.to_string()).unwrap_or_default(),
-        ]
-    }
-}
 
 /// Something about a shape that the rows do not say: why there are none, or what they leave out.
 #[derive(Debug, Serialize)]
@@ -132,6 +17,10 @@ pub(crate) struct Note {
     pub(crate) layout: &'static str,
     pub(crate) note: String,
 }
+
+/// The columns that hold numbers, from milliseconds to the speed-up.
+const FIRST_NUMBER: usize = 3;
+const LAST_NUMBER: usize = 8;
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -212,13 +101,23 @@ impl Record {
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header([
-            "shape", "layout", "pass", "ms", "GB/s", "of copy", "moves", "CPU ms", "speed-up", "accuracy",
+            "shape",
+            "layout",
+            "pass",
+            "ms",
+            "GB/s",
+            "of copy",
+            "moves",
+            "CPU ms",
+            "speed-up",
+            "error/bound",
         ]);
         for row in &self.rows {
             table.add_row(row.cells());
         }
-        for column in 3..=8 {
-            if let Some(column) = table.column_mut(column) {
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 1));
+            if (FIRST_NUMBER..=LAST_NUMBER).contains(&index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
@@ -226,9 +125,67 @@ impl Record {
     }
 }
 
-/// The median, half the distance of the quartiles, and a mark if that makes the figure worthless.
-fn milliseconds(time: &Summary) -> String {
-    let decimals = if time.median_ms < 1.0 { 4 } else { 2 };
-    let mark = if time.is_worthless() { " !" } else { "" };
-    format!("{:.decimals$} ± {:.0} %{mark}", time.median_ms, time.spread * 50.0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::Description;
+    use crate::bench::accuracy::Accuracy;
+    use crate::bench::shapes::BenchShape;
+    use crate::bench::summary::Summary;
+
+    fn record(error_over_bound: f64, seconds: &[f64]) -> Result<Record, String> {
+        let shape: BenchShape = "8,16,4,4".parse()?;
+        let (copy, time) = (Summary::of(&[0.001]), Summary::of(seconds));
+        let accuracy = Accuracy { error_over_bound, result: "dx", passed: error_over_bound <= 1.0 };
+        let row = Row::new(&shape, Layout::ChannelsFirst, Pass::Backward, 5.0, time, &copy);
+        let name = || "one for tests".to_owned();
+        let (backend, driver, driver_info) = (name(), name(), name());
+        let adapter = Description { name: name(), backend, kind: "CPU", driver, driver_info };
+        Ok(Record {
+            environment: Environment::new(adapter),
+            clock: Clock::Wall { reason: name() },
+            cpu: name(),
+            cpu_threads: 2,
+            repetitions: seconds.len(),
+            rows: vec![row.compared(Summary::of(&[0.010]), accuracy)],
+            notes: Vec::new(),
+        })
+    }
+
+    fn written(record: &Record) -> String {
+        let mut text = Vec::new();
+        // Writing to memory does not fail; if it did, what is missing would fail the test.
+        let _ = record.write(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    #[test]
+    fn a_row_says_everything() -> Result<(), String> {
+        let record = record(0.25, &[0.005, 0.005, 0.005])?;
+        assert_eq!(record.failures(), 0);
+        // 5 moves of 8 KiB in 5 ms; the copy takes 1 ms for 2 moves.
+        let text = written(&record);
+        for part in
+            ["8×16×4×4", "backward", "5.00 ± 0 %", "50 %", "5.0", "10.00 ± 0 %", "2.00×", "ok 0.25 (dx)"]
+        {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        assert!(!text.contains("FAIL") && !text.contains('!'), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn failures_and_spreads_are_not_hidden() -> Result<(), String> {
+        let record = record(f64::INFINITY, &[0.001, 0.005, 0.009])?;
+        assert_eq!(record.failures(), 1);
+        let text = written(&record);
+        for part in
+            ["ACCURACY FAIL inf (dx)", "ACCURACY FAIL in 1 of 1 rows", "± 40 % !", "repeat on a quiet"]
+        {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        let json = serde_json::to_value(&record).map_err(|error| error.to_string())?;
+        assert_eq!(json["rows"][0]["accuracy"]["passed"], false);
+        Ok(())
+    }
 }

@@ -20,8 +20,8 @@ use wgpu_batchnorm_oracle::{Case, find_cases, judge};
 #[command(after_help = "\
 Example: batchnorm verify tests/cases --save-outputs /tmp/outputs
 
-A line for each case: its verdict, its worst error in units of the bound that it must meet, and in units of
-the error of PyTorch's float32 result. What is not implemented yet is skipped. A file without expected
+A line for each case: its verdict, its worst error in units of the bound that it must meet, and in units \
+of the error of PyTorch's float32 result. What is not implemented yet is skipped. A file without expected \
 values is computed, and counts as passed. The exit status is 1 if a case failed.")]
 pub(crate) struct Arguments {
     /// Case files, and folders that are searched for *.safetensors; links are followed.

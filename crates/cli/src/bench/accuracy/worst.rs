@@ -18,7 +18,7 @@ impl fmt::Display for Accuracy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error_over_bound, result, passed } = self;
         let verdict = if *passed { "ok" } else { "ACCURACY FAIL" };
-        write!(f, "{verdict}, {error_over_bound:.2} of bound ({result})")
+        write!(f, "{verdict} {error_over_bound:.2} ({result})")
     }
 }
 

@@ -1,0 +1,91 @@
+//! Installing Mesa's software adapter on Debian and Ubuntu.
+
+use anyhow::{Context as _, bail};
+use std::process::{Command, Stdio};
+
+const UPDATE: &[&str] = &["apt-get", "update"];
+const INSTALL: &[&str] =
+    &["apt-get", "install", "-y", "--no-install-recommends", "mesa-vulkan-drivers", "libvulkan1"];
+
+/// Who runs apt.
+#[derive(Clone, Copy, Debug)]
+enum Rights {
+    Root,
+    /// sudo, which asks for no password.
+    Sudo,
+    None,
+}
+
+impl Rights {
+    /// Ours.
+    fn current() -> Self {
+        let id = Command::new("id").arg("-u").output();
+        if id.is_ok_and(|id| id.stdout.trim_ascii() == b"0") {
+            return Self::Root;
+        }
+        let sudo = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status();
+        if sudo.is_ok_and(|status| status.success()) { Self::Sudo } else { Self::None }
+    }
+
+    /// The words of a command line that runs `command`, or nothing if we may not.
+    fn command_line(self, command: &[&'static str]) -> Option<Vec<&'static str>> {
+        // sudo drops the environment, so that the command sets it.
+        let prefix: &[_] = match self {
+            Self::Root => &["env", "DEBIAN_FRONTEND=noninteractive"],
+            Self::Sudo => &["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive"],
+            Self::None => return None,
+        };
+        Some([prefix, command].concat())
+    }
+}
+
+/// Installs the adapter, or fails saying which command to run.
+pub(crate) fn install() -> anyhow::Result<()> {
+    let rights = Rights::current();
+    let (Some(update), Some(install)) = (rights.command_line(UPDATE), rights.command_line(INSTALL)) else {
+        bail!("installing Mesa's software adapter takes root. {}", by_hand());
+    };
+    eprintln!("Installing Mesa's software adapter, package mesa-vulkan-drivers:");
+    // Of several package sources one may be broken without being needed.
+    if let Err(error) = run(&update) {
+        eprintln!("{error:#}; going on with the package lists that are there");
+    }
+    run(&install).with_context(by_hand)
+}
+
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let line = words.join(" ");
+    eprintln!("+ {line}");
+    let [program, arguments @ ..] = words else { bail!("an empty command line") };
+    let mut command = Command::new(program);
+    // apt's output is not that of the command which needs the adapter.
+    command.args(arguments).stdin(Stdio::null()).stdout(std::io::stderr());
+    let status = command.status().with_context(|| format!("cannot run {line}"))?;
+    if status.success() { Ok(()) } else { bail!("{line}: {status}") }
+}
+
+fn by_hand() -> String {
+    format!("Run this, then try again: sudo {} && sudo {}", UPDATE.join(" "), INSTALL.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_fit_the_rights() {
+        let line = |rights: Rights| rights.command_line(INSTALL).map(|words| words.join(" "));
+        let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+                       mesa-vulkan-drivers libvulkan1";
+        assert_eq!(line(Rights::Root).as_deref(), Some(install));
+        assert_eq!(line(Rights::Sudo), Some(format!("sudo -n {install}")));
+        assert_eq!(line(Rights::None), None);
+    }
+
+    #[test]
+    fn who_lacks_the_rights_is_told_the_command() {
+        let expected = "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
+                        mesa-vulkan-drivers libvulkan1";
+        assert!(by_hand().ends_with(expected), "{}", by_hand());
+    }
+}

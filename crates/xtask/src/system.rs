@@ -1,0 +1,128 @@
+//! Which operating system this is, and what it takes to get an adapter on it.
+
+/// What to do where there is no adapter.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Install Mesa's software adapter with apt.
+    Apt,
+    /// The user has to do it: a sentence without its full stop.
+    ByHand(String),
+}
+
+/// An operating system.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    /// Linux, and the names of the distribution and of those it is like, the closest first.
+    Linux(Vec<String>),
+    /// Another one, by its name in `std::env::consts::OS`.
+    Other(&'static str),
+}
+
+impl System {
+    /// The one we run on.
+    pub(crate) fn current() -> Self {
+        if std::env::consts::OS != "linux" {
+            return Self::Other(std::env::consts::OS);
+        }
+        // In this order, says os-release(5).
+        let files = ["/etc/os-release", "/usr/lib/os-release"];
+        let release = files.iter().find_map(|file| std::fs::read_to_string(file).ok());
+        Self::Linux(distributions(&release.unwrap_or_default()))
+    }
+
+    /// What to do where this system has no adapter.
+    pub(crate) fn remedy(&self) -> Remedy {
+        let advice = match self {
+            Self::Linux(names) => return names.iter().find_map(|name| known(name)).unwrap_or_else(unknown),
+            Self::Other("macos") => {
+                "macOS has Metal on every Mac: update macOS, or leave a virtual machine without Metal"
+            }
+            Self::Other("windows") => {
+                "Windows 10 and 11 have the software adapter WARP of Direct3D 12: update Windows, or \
+                 install your GPU's driver"
+            }
+            Self::Other(_) => "Install a Vulkan driver, for example Mesa's lavapipe, and the Vulkan loader",
+        };
+        Remedy::ByHand(advice.to_owned())
+    }
+}
+
+/// What to do on a distribution of this name.
+fn known(distribution: &str) -> Option<Remedy> {
+    let command = match distribution {
+        "debian" | "ubuntu" => return Some(Remedy::Apt),
+        "fedora" | "rhel" | "centos" => "dnf install mesa-vulkan-drivers vulkan-loader",
+        "arch" => "pacman -S vulkan-swrast vulkan-icd-loader",
+        "alpine" => "apk add mesa-vulkan-swrast vulkan-loader",
+        "suse" | "opensuse" => "zypper install libvulkan_lvp libvulkan1",
+        _ => return None,
+    };
+    Some(Remedy::ByHand(format!("Install Mesa's software adapter, as root: {command}")))
+}
+
+fn unknown() -> Remedy {
+    let advice = "Install the Vulkan loader (libvulkan.so.1) and a Vulkan driver: your GPU's, or Mesa's \
+                  software driver lavapipe";
+    Remedy::ByHand(advice.to_owned())
+}
+
+/// The names in `ID` and `ID_LIKE` of an os-release file.
+fn distributions(os_release: &str) -> Vec<String> {
+    let value = |key: &str| {
+        let lines = os_release.lines().filter_map(|line| line.trim().split_once('='));
+        let mut values = lines.filter(|(name, _)| *name == key).map(|(_, value)| value);
+        // The last of several counts, as in the shell that the format comes from.
+        values.next_back().unwrap_or_default().trim_matches(['"', '\''])
+    };
+    [value("ID"), value("ID_LIKE")]
+        .iter()
+        .flat_map(|names| names.split_whitespace())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy(os_release: &str) -> Remedy {
+        System::Linux(distributions(os_release)).remedy()
+    }
+
+    #[test]
+    fn os_release_is_read() {
+        let debian = "PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\nID=debian\n";
+        assert_eq!(distributions(debian), ["debian"]);
+        let mint = "# a comment\n\nID='linuxmint'\r\nID_LIKE=\"ubuntu debian\"";
+        assert_eq!(distributions(mint), ["linuxmint", "ubuntu", "debian"]);
+        assert_eq!(distributions("ID=first\nID=second"), ["second"]);
+        assert!(distributions("VERSION_ID=12\nno assignment").is_empty());
+    }
+
+    #[test]
+    fn debian_and_what_is_like_it_install() {
+        for release in ["ID=debian", "ID=ubuntu\nID_LIKE=debian", "ID=pop\nID_LIKE=\"ubuntu debian\""] {
+            assert_eq!(remedy(release), Remedy::Apt, "{release}");
+        }
+    }
+
+    #[test]
+    fn others_are_told_what_to_install() {
+        for (release, command) in [
+            ("ID=fedora", "dnf install mesa-vulkan-drivers"),
+            ("ID=rocky\nID_LIKE=\"rhel centos fedora\"", "dnf install mesa-vulkan-drivers"),
+            ("ID=arch", "pacman -S vulkan-swrast"),
+            ("ID=alpine", "apk add mesa-vulkan-swrast"),
+            ("ID=opensuse-leap\nID_LIKE=\"suse opensuse\"", "zypper install libvulkan_lvp"),
+            ("ID=void", "libvulkan.so.1"),
+            ("", "libvulkan.so.1"),
+        ] {
+            let remedy = remedy(release);
+            assert!(matches!(&remedy, Remedy::ByHand(advice) if advice.contains(command)), "{remedy:?}");
+        }
+        for (name, part) in [("macos", "Metal"), ("windows", "WARP"), ("freebsd", "lavapipe")] {
+            let remedy = System::Other(name).remedy();
+            assert!(matches!(&remedy, Remedy::ByHand(advice) if advice.contains(part)), "{remedy:?}");
+        }
+    }
+}
