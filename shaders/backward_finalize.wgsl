@@ -7,9 +7,8 @@
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = tile_of(workgroup);
-    if (tile >= params.tiles) { return; }
-    let place = place_of(tile, lane);
+    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
+    let place = place_of(workgroup, lane);
     var sums = identity();
     for (var split = place.row; split < params.splits; split += ROWS) {
         sums = combine(sums, load(split, min(place.channel, params.all_channels - 1u)));

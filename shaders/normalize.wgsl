@@ -5,29 +5,25 @@
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = tile_of(workgroup);
-    if (tile >= params.tiles) { return; }
-    let place = place_of(tile, lane);
+    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
+    let place = place_of(workgroup, lane);
     let channel = params.first_channel + select(0u, place.channel, place.exists);
     let mean_hi = spread(coefficients[plane(0u, channel)]);
     let mean_lo = spread(coefficients[plane(1u, channel)]);
     let scale = spread(coefficients[plane(2u, channel)]);
     let offset = spread(coefficients[plane(3u, channel)]);
-    var position = place.split * TILE + place.row;
-    var cursor = seek(place.channel, position);
+    var cursor = seek(place.channel, place.position);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
+        let loads = loads_left(place.loads, block);
         var values: array<Vector, UNROLL>;
-        var valid: array<bool, UNROLL>;
         var index: array<u32, UNROLL>;
         for (var k = 0u; k < UNROLL; k++) { // unroll
-            valid[k] = place.exists && position < params.positions;
-            index[k] = select(0u, cursor.index, valid[k]);
+            index[k] = select(0u, cursor.index, k < loads);
             values[k] = x[index[k]];
             cursor = advance(cursor);
-            position += ROWS;
         }
         for (var k = 0u; k < UNROLL; k++) { // unroll
-            if (valid[k]) {
+            if (k < loads) {
                 write(index[k], ((values[k] - mean_hi) - mean_lo) * scale + offset);
             }
         }

@@ -8,9 +8,8 @@
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = tile_of(workgroup);
-    if (tile >= params.tiles) { return; }
-    let place = place_of(tile, lane);
+    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
+    let place = place_of(workgroup, lane);
     if (!place.exists || place.row != 0u) { return; }
     let channel = place.channel;
     let share = share_of(num_batches_tracked[channel]);

@@ -6,22 +6,18 @@
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = tile_of(workgroup);
-    if (tile >= params.tiles) { return; }
-    let place = place_of(tile, lane);
-    var position = place.split * TILE + place.row;
-    var cursor = seek(place.channel, position);
+    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
+    let place = place_of(workgroup, lane);
+    var cursor = seek(place.channel, place.position);
     var moments = identity();
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
+        let loads = loads_left(place.loads, block);
         var values: array<Vector, UNROLL>;
-        var valid: array<bool, UNROLL>;
         for (var k = 0u; k < UNROLL; k++) { // unroll
-            valid[k] = place.exists && position < params.positions;
-            values[k] = x[select(0u, cursor.index, valid[k])];
+            values[k] = x[select(0u, cursor.index, k < loads)];
             cursor = advance(cursor);
-            position += ROWS;
         }
-        moments = combine(moments, moments_of_block(values, valid));
+        moments = combine(moments, moments_of_block(values, loads));
     }
     let total = reduce(moments, lane);
     if (place.exists && place.row == 0u) {

@@ -252,8 +252,8 @@ impl Bindings {
         for ((dispatch, pipeline), group) in dispatches.filter(|((dispatch, _), _)| wanted(dispatch.step)) {
             pass.set_pipeline(pipeline);
             pass.set_bind_group(0, group, &[]);
-            let [x, y] = dispatch.grid;
-            pass.dispatch_workgroups(x, y, 1);
+            let [x, y, z] = dispatch.grid;
+            pass.dispatch_workgroups(x, y, z);
         }
     }
 }

@@ -8,14 +8,18 @@ struct Params {
     first_channel: u32,     // lane channels before the first one of the part
     channels: u32,          // lane channels of the part
     positions: u32,         // positions of one lane channel in the part
-    row_length: u32,        // vectors of one channel that lie side by side
+    row_length: u32,        // vectors that lie side by side: of one channel, or of one position
+    inverse_row_length: f32,
     sample_stride: u32,     // vectors from one sample's row to the next
-    step_index: u32,        // vectors that ROWS positions advance, before a wrap
-    step_column: u32,       // columns that ROWS positions advance, before a wrap
+    // From one load of a lane to its next, ROWS positions further: without and with a wrap.
+    step_index: u32,        // vectors
+    step_column: u32,       // columns of the row
+    wrap_from: u32,         // first column from which the step leaves the row
+    wrap_index: u32,
+    wrap_column: u32,
     // The grid.
     grid_width: u32,        // workgroups in x
-    tiles: u32,             // workgroups that have work
-    channel_tiles: u32,     // workgroups side by side along the channels
+    channel_tiles: u32,     // workgroups that it takes to cover the channels, in x and z
     first_split: u32,       // splits of the parts before this one
     // Per channel.
     all_channels: u32,      // C
@@ -26,5 +30,6 @@ struct Params {
     momentum: f32,          // weight of the new batch in the running statistics
     keep: f32,              // 1 − momentum
     unbias: f32,            // N·S / (N·S − 1)
+    padding: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -122,7 +122,7 @@ pub struct Dispatch {
     pub(crate) files: Vec<Part>,
     pub(crate) tile: Tile,
     pub(crate) params: Params,
-    pub(crate) grid: [u32; 2],
+    pub(crate) grid: [u32; 3],
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -142,8 +142,8 @@ impl Dispatch {
         self.step
     }
 
-    /// Workgroups in x and y.
-    pub fn grid(&self) -> [u32; 2] {
+    /// Workgroups in x, y and z.
+    pub fn grid(&self) -> [u32; 3] {
         self.grid
     }
 

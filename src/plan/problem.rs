@@ -51,14 +51,11 @@ impl<'a> Problem<'a> {
             let records = traversal.splits * self.channels * RECORD_BYTES;
             let too_many_records =
                 work == Work::Reduce && records > self.device.max_storage_buffer_binding_size;
-            let most = u64::from(self.device.max_compute_workgroups_per_dimension).pow(2);
-            let grid_too_large = traversal
-                .parts
-                .iter()
-                .any(|part| traversal.tiles(&self.view, part) > most.min(u64::from(u32::MAX)));
+            let longest = traversal.parts.iter().map(|part| self.view.positions_of(part)).max().unwrap_or(0);
+            let grid_too_large = longest.div_ceil(tile.positions())
+                > u64::from(self.device.max_compute_workgroups_per_dimension);
             // Twice the positions a tile halves both, until one tile has all of a part.
-            let longest = traversal.parts.iter().map(|part| self.view.positions_of(part)).max();
-            if !(too_many_records || grid_too_large) || longest <= Some(tile.positions()) {
+            if !(too_many_records || grid_too_large) || longest <= tile.positions() {
                 return traversal;
             }
             tile.blocks *= 2;
@@ -80,22 +77,25 @@ impl<'a> Problem<'a> {
                     (rows / row_length * sample_stride + rows % row_length, rows % row_length)
                 };
                 let channels = self.view.lane_channels_of(part);
-                let tiles = traversal.tiles(&self.view, part);
                 let params = Params {
                     base: word(part.base / u64::from(tile.width)),
                     first_channel: word(self.view.first_lane_channel_of(part)),
                     channels: word(channels),
                     positions: word(self.view.positions_of(part)),
                     row_length: word(row_length),
+                    inverse_row_length: (1.0 / row_length as f64) as f32,
                     sample_stride: word(sample_stride),
                     step_index: word(step_index),
                     step_column: word(step_column),
-                    tiles: word(tiles),
+                    wrap_from: word(row_length - step_column),
+                    wrap_index: word((step_index + sample_stride).wrapping_sub(row_length)),
+                    wrap_column: word(step_column.wrapping_sub(row_length)),
                     channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
                     first_split: word(first_split),
                     ..self.common
                 };
-                self.dispatch(kernel, tile, params, Some(part))
+                let splits = self.view.positions_of(part).div_ceil(tile.positions());
+                self.dispatch(kernel, tile, params, word(splits), Some(part))
             })
             .collect()
     }
@@ -106,16 +106,25 @@ impl<'a> Problem<'a> {
         let channel_tiles = self.channels.div_ceil(u64::from(tile.columns));
         let params = Params {
             channels: word(self.channels),
-            tiles: word(channel_tiles),
             channel_tiles: word(channel_tiles),
             splits: word(records),
             ..self.common
         };
-        self.dispatch(kernel, tile, params, None)
+        self.dispatch(kernel, tile, params, 1, None)
     }
 
-    fn dispatch(&self, kernel: &Kernel, tile: Tile, params: Params, part: Option<&Part>) -> Dispatch {
-        let width = params.tiles.min(self.device.max_compute_workgroups_per_dimension).max(1);
+    fn dispatch(
+        &self,
+        kernel: &Kernel,
+        tile: Tile,
+        params: Params,
+        splits: u32,
+        part: Option<&Part>,
+    ) -> Dispatch {
+        let most = self.device.max_compute_workgroups_per_dimension;
+        // Channels beyond one dimension go into a second one, evenly.
+        let depth = params.channel_tiles.div_ceil(most);
+        let width = params.channel_tiles.div_ceil(depth);
         let pieces = kernel.resources.iter().map(|&resource| match (resource, part) {
             (Resource::X | Resource::Y | Resource::Dy | Resource::Dx, Some(part)) => {
                 Piece { resource, offset: part.offset, size: Some(part.size) }
@@ -127,7 +136,7 @@ impl<'a> Problem<'a> {
             files: kernel.files.clone(),
             tile,
             params: Params { grid_width: width, ..params },
-            grid: [width, params.tiles.div_ceil(width)],
+            grid: [width, splits, depth],
             pieces: pieces.collect(),
         }
     }
@@ -148,10 +157,6 @@ impl Traversal {
             splits = first + view.positions_of(part).div_ceil(tile.positions());
         }
         Self { tile, parts, first_splits, splits }
-    }
-
-    fn tiles(&self, view: &View, part: &Part) -> u64 {
-        self.tile.count(view.positions_of(part), view.lane_channels_of(part))
     }
 }
 

@@ -36,46 +36,72 @@ fn walk(dispatch: &Dispatch, mut visit: impl FnMut(u64, u32, u32)) {
     let last = dispatch.files.contains(&shader::parts::CHANNELS_LAST);
     let lane_channels = if last { tile.width } else { 1 };
     let offset = dispatch.pieces.iter().find_map(|piece| piece.size.and(Some(piece.offset))).unwrap_or(0);
-    for y in 0..dispatch.grid[1] {
-        for x in 0..dispatch.grid[0] {
-            let id = y * params.grid_width + x;
-            if id >= params.tiles {
-                continue;
-            }
-            for lane in 0..tile.lanes() {
-                let split = id / params.channel_tiles;
-                let channel = (id - split * params.channel_tiles) * tile.columns + lane % tile.columns;
-                if channel >= params.channels {
-                    continue;
-                }
-                let mut position = split * tile.positions() as u32 + lane / tile.columns;
-                let (mut index, mut column) = if last {
-                    (params.base.wrapping_add(position.wrapping_mul(params.row_length)).wrapping_add(channel), 0)
-                } else {
-                    let sample = position / params.row_length;
-                    let column = position - sample * params.row_length;
-                    let start = params.base.wrapping_add(sample.wrapping_mul(params.sample_stride));
-                    (start.wrapping_add(channel.wrapping_mul(params.row_length)).wrapping_add(column), column)
-                };
-                for _ in 0..tile.unroll * tile.blocks {
-                    if position < params.positions {
-                        for i in 0..tile.width {
-                            let element = (u64::from(index) * u64::from(tile.width)) + u64::from(i);
-                            let lane_channel = params.first_channel + channel;
-                            let c = lane_channel * lane_channels + if last { i } else { 0 };
-                            visit(offset / WORD_BYTES + element, params.first_split + split, c);
-                        }
+    let [width, splits, depth] = dispatch.grid;
+    for (z, split, x) in (0..depth).flat_map(|z| (0..splits).flat_map(move |y| (0..width).map(move |x| (z, y, x)))) {
+        let channel_tile = z * params.grid_width + x;
+        if channel_tile >= params.channel_tiles {
+            continue;
+        }
+        for lane in 0..tile.lanes() {
+            let channel = channel_tile * tile.columns + lane % tile.columns;
+            let position = split * tile.positions() as u32 + lane / tile.columns;
+            let left = if channel < params.channels { params.positions.saturating_sub(position) } else { 0 };
+            let loads = left.div_ceil(tile.rows);
+            let (mut index, mut column) = if last {
+                (params.base.wrapping_add(position.wrapping_mul(params.row_length)).wrapping_add(channel), 0)
+            } else {
+                let sample = sample_of(position, params);
+                let column = position - sample * params.row_length;
+                let start = params.base.wrapping_add(sample.wrapping_mul(params.sample_stride));
+                (start.wrapping_add(channel.wrapping_mul(params.row_length)).wrapping_add(column), column)
+            };
+            for k in 0..tile.unroll * tile.blocks {
+                if k < loads {
+                    for i in 0..tile.width {
+                        let element = u64::from(index) * u64::from(tile.width) + u64::from(i);
+                        let c = (params.first_channel + channel) * lane_channels + if last { i } else { 0 };
+                        visit(offset / WORD_BYTES + element, params.first_split + split, c);
                     }
+                }
+                if last {
                     index = index.wrapping_add(params.step_index);
-                    if !last {
-                        column += params.step_column;
-                        if column >= params.row_length {
-                            column -= params.row_length;
-                            index = index.wrapping_add(params.sample_stride.wrapping_sub(params.row_length));
-                        }
-                    }
-                    position += tile.rows;
+                } else {
+                    let wraps = column >= params.wrap_from;
+                    index = index.wrapping_add(if wraps { params.wrap_index } else { params.step_index });
+                    column = column.wrapping_add(if wraps { params.wrap_column } else { params.step_column });
                 }
+            }
+        }
+    }
+}
+
+/// `sample_of` of layout/channels_first.wgsl.
+fn sample_of(position: u32, params: &Params) -> u32 {
+    let guess = (position as f32 * params.inverse_row_length) as u32;
+    let rest = position.wrapping_sub(guess.wrapping_mul(params.row_length)) as i32;
+    let sample = guess.wrapping_add((rest as f32 * params.inverse_row_length).floor() as i32 as u32);
+    let column = position.wrapping_sub(sample.wrapping_mul(params.row_length)) as i32;
+    match column {
+        ..0 => sample.wrapping_sub(1),
+        column if column >= params.row_length as i32 => sample + 1,
+        _ => sample,
+    }
+}
+
+#[test]
+fn samples_are_found_without_a_division() {
+    let row_lengths = [1u32, 2, 3, 7, 49, 784, 3136, 65_537, 16_777_259, 1 << 30];
+    for row_length in row_lengths {
+        let params = Params { row_length, inverse_row_length: (1.0 / f64::from(row_length)) as f32, ..Params::default() };
+        let multiples = (0..32).map(|bit| (1u32 << bit) / row_length * row_length);
+        let near = multiples.flat_map(|m| [m.wrapping_sub(1), m, m + 1, m + row_length / 2]);
+        // Beyond 2³¹ a position has no part: parts have fewer elements.
+        for position in near.filter(|&position| position < 1 << 31) {
+            // A reciprocal that the device rounds the other way must not matter.
+            for ulp in [-1, 0, 1] {
+                let inverse = f32::from_bits(params.inverse_row_length.to_bits().wrapping_add_signed(ulp));
+                let params = Params { inverse_row_length: inverse, ..params };
+                assert_eq!(sample_of(position, &params), position / row_length, "{position} / {row_length}");
             }
         }
     }
@@ -115,10 +141,10 @@ fn check_limits(shape: &Shape, plan: &Plan, device: &DeviceTraits) {
     let tensor_bytes = shape.elements() as u64 * WORD_BYTES;
     for dispatch in &plan.dispatches {
         let context = format!("{shape} {:?} {:?}", dispatch.step, dispatch.tile);
-        let [x, y] = dispatch.grid;
-        assert!(x.max(y) <= device.max_compute_workgroups_per_dimension, "{context}");
-        assert!(u64::from(x) * u64::from(y) >= u64::from(dispatch.params.tiles), "{context}");
-        assert!(dispatch.params.tiles > 0, "{context}");
+        let [x, y, z] = dispatch.grid;
+        assert!(x.min(y).min(z) > 0, "{context}");
+        assert!(x.max(y).max(z) <= device.max_compute_workgroups_per_dimension, "{context}");
+        assert!(u64::from(x) * u64::from(z) >= u64::from(dispatch.params.channel_tiles), "{context}");
         assert!(dispatch.tile.lanes() <= device.max_compute_invocations_per_workgroup, "{context}");
         let workgroup_bytes = dispatch.tile.lanes() * 16 * dispatch.tile.width.max(1);
         assert!(workgroup_bytes <= device.max_compute_workgroup_storage_size, "{context}");

@@ -43,15 +43,11 @@ struct Wishes {
 }
 
 fn wishes(kind: DeviceKind, work: Work) -> Wishes {
-    if let Ok(v) = std::env::var(if work == Work::Reduce { "TR" } else { "TM" }) {
-        let v: Vec<u32> = v.split(',').filter_map(|x| x.parse().ok()).collect();
-        return Wishes { workgroup: v[0], unroll: v[1], least_tiles: 64, most_tiles: u64::from(v[2]) };
-    }
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
-        (DeviceKind::Gpu, Work::Reduce) => (256, 8, 1024, 8192),
+        (DeviceKind::Gpu, Work::Reduce) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
-        (DeviceKind::Cpu, Work::Reduce) => (32, 16, 64, 1024),
-        (DeviceKind::Cpu, Work::Map) => (64, 4, 64, u64::MAX),
+        (DeviceKind::Cpu, Work::Reduce) => (16, 16, 64, 256),
+        (DeviceKind::Cpu, Work::Map) => (16, 16, 64, u64::MAX),
     };
     Wishes { workgroup, unroll, least_tiles, most_tiles }
 }
@@ -95,7 +91,11 @@ impl Tile {
 
     /// The tile that merges `records` for each of `channels`, one channel a column.
     pub(crate) fn per_channel(records: u64, channels: u64, device: &DeviceTraits) -> Self {
-        let lanes = lanes(64, device);
+        let wish = match device.kind {
+            DeviceKind::Gpu => 256,
+            DeviceKind::Cpu => 64,
+        };
+        let lanes = lanes(wish, device);
         let rows = pow2_at_least(records, lanes);
         Self { columns: pow2_at_least(channels, lanes / rows), rows, unroll: 1, blocks: 1, width: 1 }
     }
