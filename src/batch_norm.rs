@@ -324,7 +324,7 @@ impl BatchNorm {
         // A result in place of its input is one binding, and shares all its bytes by design.
         let y = self.tensor(shape, Resource::Y, y);
         if y.range.starts_with(x) {
-            buffer::check(&[y], self.alignment())?;
+            self.check_tensors(&[y])?;
         } else {
             bound.push(y);
         }
@@ -368,7 +368,7 @@ impl BatchNorm {
         let mut bound = vec![self.tensor(shape, Resource::X, x), self.tensor(shape, Resource::Dy, dy)];
         if let Some(dx) = dx.as_ref().map(|range| self.tensor(shape, Resource::Dx, range)) {
             if in_place {
-                buffer::check(&[dx], self.alignment())?;
+                self.check_tensors(&[dx])?;
             } else {
                 bound.push(dx);
             }
@@ -392,14 +392,14 @@ impl BatchNorm {
     ) -> Result<Bindings, BatchNormError> {
         self.check_shape(shape, operation)?;
         self.context.check_alive()?;
-        buffer::check(tensors, self.alignment())?;
+        self.check_tensors(tensors)?;
         let program = self.context.program(shape, &self.options, operation)?;
         let bytes = program.plan.workspace_bytes();
         let workspace = match workspace {
             Some(range) => {
                 let all = tensors.iter().copied();
                 let workspace = Bound { resource: Resource::Records, name: "workspace", range, bytes };
-                buffer::check(&all.chain([workspace]).collect::<Vec<_>>(), self.alignment())?;
+                self.check_tensors(&all.chain([workspace]).collect::<Vec<_>>())?;
                 range.clone()
             }
             None => self.context.workspace(bytes)?,
@@ -438,8 +438,9 @@ impl BatchNorm {
         Bound::new(resource, range, resource.bytes_per_channel() * self.options.channels as u64)
     }
 
-    fn alignment(&self) -> u64 {
-        u64::from(self.context.traits().min_buffer_offset_alignment)
+    fn check_tensors(&self, tensors: &[Bound<'_>]) -> Result<(), TensorError> {
+        let alignment = u64::from(self.context.traits().min_buffer_offset_alignment);
+        buffer::check(tensors, alignment, self.context.maker())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::resource::Resource;
 use std::ops::Range;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A piece of a [`wgpu::Buffer`] that holds one tensor, or one array per channel.
@@ -16,12 +17,38 @@ pub struct BufferRange {
     pub offset: u64,
     /// Bytes of the range; more than the tensor needs is fine.
     pub size: u64,
+    /// Who made the buffer, if the library did.
+    pub(crate) maker: Option<Maker>,
+}
+
+/// Stands for a device that the library has made. wgpu tells apart the devices of one instance; buffers
+/// of two instances it takes for each other, because it numbers them from 0 in each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Maker(Arc<()>);
+
+impl PartialEq for Maker {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Maker {}
+
+impl std::hash::Hash for Maker {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
 }
 
 impl BufferRange {
     /// The bytes `range` of `buffer`.
     pub fn new(buffer: &wgpu::Buffer, range: Range<u64>) -> Self {
-        Self { buffer: buffer.clone(), offset: range.start, size: range.end.saturating_sub(range.start) }
+        let size = range.end.saturating_sub(range.start);
+        Self { buffer: buffer.clone(), offset: range.start, size, maker: None }
+    }
+
+    pub(crate) fn made_by(buffer: wgpu::Buffer, maker: Option<Maker>) -> Self {
+        Self { offset: 0, size: buffer.size(), buffer, maker }
     }
 
     /// Whether two ranges begin at the same byte of the same buffer: the form in which a result may
@@ -33,13 +60,13 @@ impl BufferRange {
 
 impl From<&wgpu::Buffer> for BufferRange {
     fn from(buffer: &wgpu::Buffer) -> Self {
-        Self { buffer: buffer.clone(), offset: 0, size: buffer.size() }
+        buffer.clone().into()
     }
 }
 
 impl From<wgpu::Buffer> for BufferRange {
     fn from(buffer: wgpu::Buffer) -> Self {
-        Self { offset: 0, size: buffer.size(), buffer }
+        Self::made_by(buffer, None)
     }
 }
 
@@ -141,7 +168,7 @@ impl<'a> Bound<'a> {
     }
 
     fn check(&self, alignment: u64) -> Result<(), TensorError> {
-        let (tensor, BufferRange { buffer, offset, size }) = (self.name, self.range);
+        let (tensor, BufferRange { buffer, offset, size, .. }) = (self.name, self.range);
         let end = offset.saturating_add(*size);
         if end > buffer.size() {
             return Err(TensorError::OutOfBounds { tensor, offset: *offset, end, buffer_bytes: buffer.size() });
@@ -166,8 +193,18 @@ impl<'a> Bound<'a> {
 }
 
 /// Checks each tensor by itself, and that no two share bytes. In-place results are not in `tensors`.
-pub(crate) fn check(tensors: &[Bound<'_>], alignment: u64) -> Result<(), TensorError> {
+pub(crate) fn check(
+    tensors: &[Bound<'_>],
+    alignment: u64,
+    maker: Option<&Maker>,
+) -> Result<(), TensorError> {
     for (i, tensor) in tensors.iter().enumerate() {
+        if let (Some(expected), Some(actual)) = (maker, &tensor.range.maker)
+            && actual != expected
+        {
+            let reason = "it was made by another Context".into();
+            return Err(TensorError::OtherDevice { tensor: tensor.name, reason });
+        }
         tensor.check(alignment)?;
         for earlier in tensors.iter().take(i) {
             if let Some(Range { start, end }) = earlier.overlap(tensor) {

@@ -1,6 +1,6 @@
 //! A device with what batch normalization keeps on it: pipelines, compiled plans and workspace.
 
-use crate::buffer::BufferRange;
+use crate::buffer::{BufferRange, Maker};
 use crate::cache::Cache;
 use crate::device::{DeviceError, Lost, create_buffer};
 use crate::options::{Momentum, Options};
@@ -23,6 +23,8 @@ struct Shared {
     queue: wgpu::Queue,
     traits: DeviceTraits,
     lost: Lost,
+    /// Set if the device is the library's own.
+    maker: Option<Maker>,
     pipelines: Pipelines,
     programs: Mutex<Cache<ProgramKey, Arc<Program>>>,
     workspace: Mutex<Option<wgpu::Buffer>>,
@@ -46,11 +48,14 @@ const PROGRAMS: usize = 512;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContextError {
-    /// No adapter, or none with the name that was asked for.
-    #[error("no adapter {}, found {found:?}: install a Vulkan, Metal or DX12 driver, or Mesa's software adapter (Debian: apt-get install mesa-vulkan-drivers)", wanted.as_ref().map_or("at all".to_owned(), |name| format!("whose name contains {name:?}")))]
-    NoAdapter {
+    /// There is no adapter.
+    #[error("there is no adapter: install a Vulkan, Metal or DX12 driver, or Mesa's software adapter (Debian: apt-get install mesa-vulkan-drivers)")]
+    NoAdapter,
+    /// No adapter has the name that was asked for.
+    #[error("no adapter's name contains {wanted:?}, expected one of {found:?}")]
+    UnknownAdapter {
         /// The name that was asked for.
-        wanted: Option<String>,
+        wanted: String,
         /// The names of the adapters there are.
         found: Vec<String>,
     },
@@ -70,14 +75,21 @@ impl Context {
     /// # Errors
     /// [`ContextError`] if there is no adapter or it gives no device.
     pub async fn new() -> Result<Self, ContextError> {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        Self::from_instance(&default_instance()).await
+    }
+
+    /// A context on the default adapter of `instance`, with all limits and the features that matter here.
+    ///
+    /// # Errors
+    /// [`ContextError`] if there is no adapter or it gives no device.
+    pub async fn from_instance(instance: &wgpu::Instance) -> Result<Self, ContextError> {
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
         match instance.request_adapter(&options).await {
             Ok(adapter) => Self::from_adapter(&adapter).await,
-            Err(_) => Err(ContextError::NoAdapter { wanted: None, found: names_of(&instance).await }),
+            Err(_) => Err(ContextError::NoAdapter),
         }
     }
 
@@ -86,16 +98,18 @@ impl Context {
     /// # Errors
     /// [`ContextError`] if there is none or it gives no device; it lists the adapters there are.
     pub async fn with_adapter_named(name: &str) -> Result<Self, ContextError> {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-        let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        let adapters = default_instance().enumerate_adapters(wgpu::Backends::all()).await;
+        if adapters.is_empty() {
+            return Err(ContextError::NoAdapter);
+        }
         let matches = |adapter: &&wgpu::Adapter| {
             adapter.get_info().name.to_lowercase().contains(&name.to_lowercase())
         };
         match adapters.iter().find(matches) {
             Some(adapter) => Self::from_adapter(adapter).await,
-            None => Err(ContextError::NoAdapter {
-                wanted: Some(name.into()),
-                found: names_of(&instance).await,
+            None => Err(ContextError::UnknownAdapter {
+                wanted: name.into(),
+                found: adapters.iter().map(|adapter| adapter.get_info().name).collect(),
             }),
         }
     }
@@ -114,7 +128,7 @@ impl Context {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             ContextError::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() }
         })?;
-        let context = Self::from_device(&device, &queue);
+        let context = Self::with_device(&device, &queue, Some(Maker::default()));
         let lost = context.shared.lost.clone();
         device.set_device_lost_callback(move |reason, message| lost.mark(format!("{reason:?}: {message}")));
         Ok(context)
@@ -125,11 +139,16 @@ impl Context {
     /// The device's callbacks stay the caller's: call [`Context::mark_lost`] from the device-lost
     /// callback, so that recording reports the loss too.
     pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
+        Self::with_device(device, queue, None)
+    }
+
+    fn with_device(device: &wgpu::Device, queue: &wgpu::Queue, maker: Option<Maker>) -> Self {
         let shared = Shared {
             device: device.clone(),
             queue: queue.clone(),
             traits: DeviceTraits::of(device),
             lost: Lost::default(),
+            maker,
             pipelines: Pipelines::default(),
             programs: Mutex::new(Cache::new(PROGRAMS)),
             workspace: Mutex::new(None),
@@ -165,6 +184,15 @@ impl Context {
     /// [`DeviceError::Lost`] with this reason.
     pub fn mark_lost(&self, reason: impl Into<String>) {
         self.shared.lost.mark(reason.into());
+    }
+
+    pub(crate) fn maker(&self) -> Option<&Maker> {
+        self.shared.maker.as_ref()
+    }
+
+    /// A range of a buffer that was made on this context's device.
+    pub(crate) fn range(&self, buffer: wgpu::Buffer) -> BufferRange {
+        BufferRange::made_by(buffer, self.maker().cloned())
     }
 
     pub(crate) fn check_alive(&self) -> Result<(), DeviceError> {
@@ -244,7 +272,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn names_of(instance: &wgpu::Instance) -> Vec<String> {
-    let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
-    adapters.iter().map(|adapter| adapter.get_info().name).collect()
+/// The instance of those who do not bring one: without a window, with wgpu's environment variables.
+fn default_instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
 }

@@ -184,13 +184,6 @@ impl Download {
         self.collect().await
     }
 
-    /// The bytes, after waiting for them.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn finish_blocking(self) -> Result<Vec<u8>, DeviceError> {
-        wait(&self.device, self.submission.clone())?;
-        pollster::block_on(self.collect())
-    }
-
     async fn collect(self) -> Result<Vec<u8>, DeviceError> {
         let lost = |reason: String| DeviceError::Lost { reason };
         match self.mapped.receive().await {
@@ -207,7 +200,7 @@ impl Download {
 
 /// Waits until the device has done `submission`.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn wait(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
+fn wait(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
     let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
     match device.poll(poll) {
         Ok(_) => Ok(()),

@@ -3,7 +3,7 @@
 use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, ForwardTensors};
 use crate::buffer::BufferRange;
 use crate::context::Context;
-use crate::device::{DeviceError, Download, create_buffer, create_buffer_with};
+use crate::device::{DeviceError, create_buffer, create_buffer_with};
 use crate::options::{Mode, Options, OptionsError};
 use crate::plan::Accumulation;
 use crate::shape::Shape;
@@ -54,7 +54,7 @@ impl Tensor {
         context.check_alive()?;
         let bytes = bytemuck::cast_slice(values);
         let buffer = create_buffer_with(context.device(), "tensor", bytes, TENSOR_USAGE)?;
-        Ok(Self { context: context.clone(), shape, range: buffer.into() })
+        Ok(Self { context: context.clone(), shape, range: context.range(buffer) })
     }
 
     /// A tensor of zeros.
@@ -65,7 +65,7 @@ impl Tensor {
         context.check_alive()?;
         let bytes = shape.elements() as u64 * size_of::<f32>() as u64;
         let buffer = create_buffer(context.device(), "tensor", bytes, TENSOR_USAGE)?;
-        Ok(Self { context: context.clone(), shape, range: buffer.into() })
+        Ok(Self { context: context.clone(), shape, range: context.range(buffer) })
     }
 
     /// The shape.
@@ -92,11 +92,7 @@ impl Tensor {
     /// As [`Tensor::download`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn download_blocking(&self) -> Result<Vec<f32>, DeviceError> {
-        self.context.check_alive()?;
-        let BufferRange { buffer, offset, size } = &self.range;
-        let copy =
-            Download::submit(self.context.device(), self.context.queue(), "tensor", buffer, *offset, *size)?;
-        Ok(bytemuck::pod_collect_to_vec(&copy.finish_blocking()?))
+        pollster::block_on(self.download())
     }
 }
 
@@ -157,9 +153,15 @@ pub struct Vector {
 }
 
 impl Vector {
-    fn upload(context: &Context, what: &'static str, values: &[f32]) -> Result<Self, DeviceError> {
-        let buffer = create_buffer_with(context.device(), what, bytemuck::cast_slice(values), TENSOR_USAGE)?;
-        Ok(Self { context: context.clone(), range: buffer.into() })
+    /// A vector that holds `values`, one a channel.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory or is lost.
+    pub fn upload(context: &Context, values: &[f32]) -> Result<Self, DeviceError> {
+        context.check_alive()?;
+        let bytes = bytemuck::cast_slice(values);
+        let buffer = create_buffer_with(context.device(), "vector", bytes, TENSOR_USAGE)?;
+        Ok(Self { context: context.clone(), range: context.range(buffer) })
     }
 
     /// Where it lies, for the recording path.
@@ -194,17 +196,17 @@ impl Layer {
         let batch_norm = BatchNorm::new(context, options)?;
         context.check_alive()?;
         let channels = options.channels;
-        let parameter = |wanted: bool, what, start: f32| {
+        let parameter = |wanted: bool, start: f32| {
             let values = wanted.then(|| vec![start; channels]);
-            values.map(|values| Vector::upload(context, what, &values).map(|vector| vector.range)).transpose()
+            values.map(|values| Vector::upload(context, &values).map(|vector| vector.range)).transpose()
         };
         let running = options
             .running_statistics
             .then(|| RunningStatistics::upload(context, &RunningValues::start(channels)))
             .transpose()?;
         Ok(Self {
-            weight: parameter(options.weight, "weight", 1.0)?,
-            bias: parameter(options.bias, "bias", 0.0)?,
+            weight: parameter(options.weight, 1.0)?,
+            bias: parameter(options.bias, 0.0)?,
             running,
             saved: SavedStatistics::new(context, channels)?,
             batch_norm,
@@ -224,7 +226,7 @@ impl Layer {
     pub fn set_weight(&mut self, values: &[f32]) -> Result<(), UploadError> {
         check_length("weight", values.len(), if self.weight.is_some() { self.options().channels } else { 0 })?;
         if self.weight.is_some() {
-            self.weight = Some(Vector::upload(self.batch_norm.context(), "weight", values)?.range);
+            self.weight = Some(Vector::upload(self.batch_norm.context(), values)?.range);
         }
         Ok(())
     }
@@ -236,7 +238,7 @@ impl Layer {
     pub fn set_bias(&mut self, values: &[f32]) -> Result<(), UploadError> {
         check_length("bias", values.len(), if self.bias.is_some() { self.options().channels } else { 0 })?;
         if self.bias.is_some() {
-            self.bias = Some(Vector::upload(self.batch_norm.context(), "bias", values)?.range);
+            self.bias = Some(Vector::upload(self.batch_norm.context(), values)?.range);
         }
         Ok(())
     }
@@ -264,6 +266,15 @@ impl Layer {
             Some(running) => running.download(self.batch_norm.context()).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The blocking twin of [`Layer::running`].
+    ///
+    /// # Errors
+    /// As [`Layer::running`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn running_blocking(&self) -> Result<Option<RunningValues>, DeviceError> {
+        pollster::block_on(self.running())
     }
 
     /// Mean and biased variance that normalized the last batch.
@@ -301,13 +312,13 @@ impl Layer {
     /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
     pub fn submit_backward(&mut self, x: &Tensor, dy: &Tensor) -> Result<Gradients, BatchNormError> {
         let context = self.batch_norm.context();
-        let gradient = |wanted: bool, what| {
-            wanted.then(|| Vector::upload(context, what, &vec![0.0; self.options().channels])).transpose()
+        let gradient = |wanted: bool| {
+            wanted.then(|| Vector::upload(context, &vec![0.0; self.options().channels])).transpose()
         };
         let gradients = Gradients {
             dx: Tensor::zeros(context, dy.shape)?,
-            dweight: gradient(self.weight.is_some(), "dweight")?,
-            dbias: gradient(self.bias.is_some(), "dbias")?,
+            dweight: gradient(self.weight.is_some())?,
+            dbias: gradient(self.bias.is_some())?,
         };
         let written = |vector: &Vector| (vector.range.clone(), Accumulation::Replace);
         let tensors = BackwardTensors {

@@ -52,7 +52,7 @@ impl RunningStatistics {
     pub fn upload(context: &Context, values: &RunningValues) -> Result<Self, DeviceError> {
         context.check_alive()?;
         let buffer = |what, bytes: &[u8]| {
-            create_buffer_with(context.device(), what, bytes, STATE_USAGE).map(BufferRange::from)
+            create_buffer_with(context.device(), what, bytes, STATE_USAGE).map(|buffer| context.range(buffer))
         };
         let batches = vec![values.num_batches_tracked; values.mean.len()];
         Ok(Self {
@@ -60,6 +60,15 @@ impl RunningStatistics {
             var: buffer("running_var", bytemuck::cast_slice(&values.var))?,
             num_batches_tracked: buffer("num_batches_tracked", bytemuck::cast_slice(&batches))?,
         })
+    }
+
+    /// The blocking twin of [`RunningStatistics::download`].
+    ///
+    /// # Errors
+    /// As [`RunningStatistics::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_blocking(&self, context: &Context) -> Result<RunningValues, DeviceError> {
+        pollster::block_on(self.download(context))
     }
 
     /// The values, after everything that was submitted before. The buffers need usage `COPY_SRC`.
@@ -117,7 +126,7 @@ impl SavedStatistics {
         context.check_alive()?;
         let bytes = Self::bytes(channels);
         let buffer = crate::device::create_buffer(context.device(), "saved", bytes, STATE_USAGE)?;
-        Ok(Self::in_range(buffer))
+        Ok(Self::in_range(context.range(buffer)))
     }
 
     /// A range of the caller's, [`SavedStatistics::bytes`] long.
@@ -137,6 +146,15 @@ impl SavedStatistics {
             planes.iter().skip(i * length).take(length).copied().collect()
         };
         Ok(BatchStatistics { mean: plane(0), var: plane(2) })
+    }
+
+    /// The blocking twin of [`SavedStatistics::download`].
+    ///
+    /// # Errors
+    /// As [`SavedStatistics::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_blocking(&self, context: &Context) -> Result<BatchStatistics, DeviceError> {
+        pollster::block_on(self.download(context))
     }
 
     /// Where it lies.

@@ -236,8 +236,13 @@ impl Plan {
 
     /// Reads and writes of the full tensor: the unit in which bandwidth is counted.
     pub fn moves(&self) -> f64 {
+        Step::ALL.into_iter().map(|step| self.moves_of(step)).sum()
+    }
+
+    /// The share of one step in [`Plan::moves`].
+    pub fn moves_of(&self, step: Step) -> f64 {
         let elements = self.shape.elements() as f64;
-        let moved: f64 = self.dispatches.iter().map(|dispatch| {
+        let moved: f64 = self.dispatches.iter().filter(|dispatch| dispatch.step == step).map(|dispatch| {
             let reads_x = dispatch.pieces.iter().any(|piece| piece.resource == Resource::X);
             let params = &dispatch.params;
             let lane_values = params.positions as f64 * params.channels as f64 * f64::from(dispatch.tile.width);

@@ -16,7 +16,7 @@ pub(crate) fn run(_: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     if adapters.is_empty() {
-        return Err(ContextError::NoAdapter { wanted: None, found: Vec::new() }.into());
+        return Err(ContextError::NoAdapter.into());
     }
     let options = wgpu::RequestAdapterOptions {
         power_preference: wgpu::PowerPreference::HighPerformance,
