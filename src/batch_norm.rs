@@ -102,7 +102,9 @@ pub struct BackwardTensors<'a> {
 #[non_exhaustive]
 pub enum BatchNormError {
     /// The shape has another number of channels than the layer.
-    #[error("{shape} has {actual} channels, expected {expected} as in the layer's options: check the layout (channels first or last)")]
+    #[error(
+        "{shape} has {actual} channels, expected {expected} as in the layer's options: check the layout (channels first or last)"
+    )]
     Channels {
         /// The shape as given.
         shape: Shape,
@@ -112,22 +114,30 @@ pub enum BatchNormError {
         expected: usize,
     },
     /// Training needs a variance.
-    #[error("{shape} has 1 value per channel, expected more than 1 in training: use a larger batch, or Mode::Evaluation")]
+    #[error(
+        "{shape} has 1 value per channel, expected more than 1 in training: use a larger batch, or Mode::Evaluation"
+    )]
     OneValuePerChannel {
         /// The shape as given.
         shape: Shape,
     },
     /// Evaluation normalizes with running statistics, and the layer keeps none.
-    #[error("evaluation needs running statistics, and the options have running_statistics = false: set it, or use Mode::Training")]
+    #[error(
+        "evaluation needs running statistics, and the options have running_statistics = false: set it, or use Mode::Training"
+    )]
     NoRunningStatistics,
     /// No forward pass was recorded that left the saved statistics.
-    #[error("the saved statistics belong to no forward pass, expected one of {expected}: record the forward pass first")]
+    #[error(
+        "the saved statistics belong to no forward pass, expected one of {expected}: record the forward pass first"
+    )]
     NoForward {
         /// The shape of the backward pass.
         expected: Shape,
     },
     /// The saved statistics were left by a forward pass on another shape or in another mode.
-    #[error("the saved statistics belong to a forward pass of {actual} in {actual_mode:?}, expected {expected} in {expected_mode:?}: keep one SavedStatistics for each pass that waits for its backward pass")]
+    #[error(
+        "the saved statistics belong to a forward pass of {actual} in {actual_mode:?}, expected {expected} in {expected_mode:?}: keep one SavedStatistics for each pass that waits for its backward pass"
+    )]
     OtherForward {
         /// The shape of the forward pass.
         actual: Shape,
@@ -236,9 +246,11 @@ impl BatchNorm {
         let ForwardTensors { x, y, weight, bias, running, saved, workspace } = tensors;
         let running = running.map(|running| [&running.mean, &running.var, &running.num_batches_tracked]);
         let [mean, var, batches] = running.map_or([None; 3], |ranges| ranges.map(Some));
-        let ranges = [Some(x), Some(y), weight.as_ref(), bias.as_ref(), mean, var, batches, workspace.as_ref()];
+        let ranges =
+            [Some(x), Some(y), weight.as_ref(), bias.as_ref(), mean, var, batches, workspace.as_ref()];
         let ranges = ranges.into_iter().map(|range| range.cloned()).collect();
-        let key = BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations: [None; 2] };
+        let key =
+            BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations: [None; 2] };
         let forward = lock(&self.forwards)
             .get_or_make(&key, || self.bind_forward(shape, mode, tensors).map(Arc::new))?;
         forward.record(recorder)
@@ -258,7 +270,15 @@ impl BatchNorm {
         let BackwardTensors { x, dy, weight, saved, dx, dweight, dbias, workspace } = tensors;
         let gradient = |gradient: &Option<(BufferRange, Accumulation)>| gradient.clone().unzip();
         let ((dweight, dweight_as), (dbias, dbias_as)) = (gradient(dweight), gradient(dbias));
-        let ranges = vec![Some(x.clone()), Some(dy.clone()), weight.clone(), dx.clone(), dweight, dbias, workspace.clone()];
+        let ranges = vec![
+            Some(x.clone()),
+            Some(dy.clone()),
+            weight.clone(),
+            dx.clone(),
+            dweight,
+            dbias,
+            workspace.clone(),
+        ];
         let accumulations = [dweight_as, dbias_as];
         let key = BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations };
         let backward = lock(&self.backwards)
@@ -380,7 +400,12 @@ impl BatchNorm {
         bound.extend(dbias.as_ref().map(|(range, _)| self.per_channel(Resource::Dbias, range)));
         let bindings = self.bind(shape, operation, &bound, workspace.as_ref())?;
         let saved = (*saved).clone();
-        Ok(Backward { context: self.context.clone(), bindings, saved, expected: Origin { shape: *shape, mode } })
+        Ok(Backward {
+            context: self.context.clone(),
+            bindings,
+            saved,
+            expected: Origin { shape: *shape, mode },
+        })
     }
 
     fn bind(
@@ -425,7 +450,9 @@ impl BatchNorm {
     fn expect(&self, tensor: &'static str, wanted: bool, given: bool) -> Result<(), TensorError> {
         match (wanted, given) {
             (true, false) => Err(TensorError::Missing { tensor, reason: "the layer's options have it" }),
-            (false, true) => Err(TensorError::Unexpected { tensor, reason: "the layer's options are without it" }),
+            (false, true) => {
+                Err(TensorError::Unexpected { tensor, reason: "the layer's options are without it" })
+            }
             _ => Ok(()),
         }
     }
@@ -469,7 +496,11 @@ impl Forward {
     ///
     /// # Errors
     /// As [`Forward::record`].
-    pub fn record_step<'a, 'e: 'a>(&self, recorder: impl Into<Recorder<'a, 'e>>, step: Step) -> Result<(), BatchNormError> {
+    pub fn record_step<'a, 'e: 'a>(
+        &self,
+        recorder: impl Into<Recorder<'a, 'e>>,
+        step: Step,
+    ) -> Result<(), BatchNormError> {
         self.context.check_alive()?;
         recorder.into().record(&self.bindings, |each| each == step);
         Ok(())
@@ -506,7 +537,11 @@ impl Backward {
     ///
     /// # Errors
     /// As [`Backward::record`].
-    pub fn record_step<'a, 'e: 'a>(&self, recorder: impl Into<Recorder<'a, 'e>>, step: Step) -> Result<(), BatchNormError> {
+    pub fn record_step<'a, 'e: 'a>(
+        &self,
+        recorder: impl Into<Recorder<'a, 'e>>,
+        step: Step,
+    ) -> Result<(), BatchNormError> {
         self.check()?;
         recorder.into().record(&self.bindings, |each| each == step);
         Ok(())

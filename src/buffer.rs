@@ -97,7 +97,9 @@ pub enum TensorError {
         expected: u64,
     },
     /// The buffer cannot be bound as storage.
-    #[error("{tensor}'s buffer has usage {actual:?}, expected one that contains STORAGE: add it when creating the buffer")]
+    #[error(
+        "{tensor}'s buffer has usage {actual:?}, expected one that contains STORAGE: add it when creating the buffer"
+    )]
     Usage {
         /// The tensor's name.
         tensor: &'static str,
@@ -105,7 +107,9 @@ pub enum TensorError {
         actual: wgpu::BufferUsages,
     },
     /// The range begins where no binding may begin.
-    #[error("{tensor} begins at byte {offset}, expected a multiple of {alignment}: the device's min_storage_buffer_offset_alignment")]
+    #[error(
+        "{tensor} begins at byte {offset}, expected a multiple of {alignment}: the device's min_storage_buffer_offset_alignment"
+    )]
     Misaligned {
         /// The tensor's name.
         tensor: &'static str,
@@ -115,7 +119,9 @@ pub enum TensorError {
         alignment: u64,
     },
     /// Two ranges share bytes.
-    #[error("{first} and {second} share bytes {start} to {end} of one buffer; only y may lie exactly over x, and dx exactly over dy: give each a range of its own")]
+    #[error(
+        "{first} and {second} share bytes {start} to {end} of one buffer; only y may lie exactly over x, and dx exactly over dy: give each a range of its own"
+    )]
     Overlap {
         /// One tensor's name.
         first: &'static str,
@@ -143,7 +149,9 @@ pub enum TensorError {
         reason: &'static str,
     },
     /// The buffer is none of this device's: it belongs to another one, or was destroyed.
-    #[error("{tensor}'s buffer cannot be used on this device, expected one that this device created and that was not destroyed: {reason}")]
+    #[error(
+        "{tensor}'s buffer cannot be used on this device, expected one that this device created and that was not destroyed: {reason}"
+    )]
     OtherDevice {
         /// The tensor's name.
         tensor: &'static str,
@@ -171,7 +179,12 @@ impl<'a> Bound<'a> {
         let (tensor, BufferRange { buffer, offset, size, .. }) = (self.name, self.range);
         let end = offset.saturating_add(*size);
         if end > buffer.size() {
-            return Err(TensorError::OutOfBounds { tensor, offset: *offset, end, buffer_bytes: buffer.size() });
+            return Err(TensorError::OutOfBounds {
+                tensor,
+                offset: *offset,
+                end,
+                buffer_bytes: buffer.size(),
+            });
         }
         if *size < self.bytes {
             return Err(TensorError::TooSmall { tensor, actual: *size, expected: self.bytes });
@@ -193,11 +206,7 @@ impl<'a> Bound<'a> {
 }
 
 /// Checks each tensor by itself, and that no two share bytes. In-place results are not in `tensors`.
-pub(crate) fn check(
-    tensors: &[Bound<'_>],
-    alignment: u64,
-    maker: Option<&Maker>,
-) -> Result<(), TensorError> {
+pub(crate) fn check(tensors: &[Bound<'_>], alignment: u64, maker: Option<&Maker>) -> Result<(), TensorError> {
     for (i, tensor) in tensors.iter().enumerate() {
         if let (Some(expected), Some(actual)) = (maker, &tensor.range.maker)
             && actual != expected

@@ -49,7 +49,9 @@ const PROGRAMS: usize = 512;
 #[non_exhaustive]
 pub enum ContextError {
     /// There is no adapter.
-    #[error("there is no adapter: install a Vulkan, Metal or DX12 driver, or Mesa's software adapter (Debian: apt-get install mesa-vulkan-drivers)")]
+    #[error(
+        "there is no adapter: install a Vulkan, Metal or DX12 driver, or Mesa's software adapter (Debian: apt-get install mesa-vulkan-drivers)"
+    )]
     NoAdapter,
     /// No adapter has the name that was asked for.
     #[error("no adapter's name contains {wanted:?}, expected one of {found:?}")]
@@ -102,9 +104,8 @@ impl Context {
         if adapters.is_empty() {
             return Err(ContextError::NoAdapter);
         }
-        let matches = |adapter: &&wgpu::Adapter| {
-            adapter.get_info().name.to_lowercase().contains(&name.to_lowercase())
-        };
+        let matches =
+            |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase());
         match adapters.iter().find(matches) {
             Some(adapter) => Self::from_adapter(adapter).await,
             None => Err(ContextError::UnknownAdapter {

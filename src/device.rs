@@ -19,7 +19,9 @@ pub enum DeviceError {
         bytes: u64,
     },
     /// The buffer would be larger than the device allows.
-    #[error("{what} needs a buffer of {bytes} bytes, expected at most {max}: raise max_buffer_size when creating the device, or use a smaller batch")]
+    #[error(
+        "{what} needs a buffer of {bytes} bytes, expected at most {max}: raise max_buffer_size when creating the device, or use a smaller batch"
+    )]
     BufferTooLarge {
         /// What was to be created.
         what: String,
@@ -72,7 +74,8 @@ pub(crate) fn scoped<T>(
     bytes: u64,
     create: impl FnOnce() -> T,
 ) -> Result<T, DeviceError> {
-    let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
+    let filters =
+        [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
     let mut scopes: Vec<_> = filters.into_iter().map(|filter| device.push_error_scope(filter)).collect();
     let value = create();
     let mut error = None;

@@ -224,7 +224,11 @@ impl Layer {
     /// # Errors
     /// [`UploadError`] if there are not C values, or none are expected.
     pub fn set_weight(&mut self, values: &[f32]) -> Result<(), UploadError> {
-        check_length("weight", values.len(), if self.weight.is_some() { self.options().channels } else { 0 })?;
+        check_length(
+            "weight",
+            values.len(),
+            if self.weight.is_some() { self.options().channels } else { 0 },
+        )?;
         if self.weight.is_some() {
             self.weight = Some(Vector::upload(self.batch_norm.context(), values)?.range);
         }

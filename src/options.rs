@@ -55,13 +55,18 @@ pub enum OptionsError {
     #[error("options have 0 channels, expected at least 1")]
     Channels,
     /// ε is not a positive, finite number that f32 can hold.
-    #[error("eps is {actual}, expected a positive finite number of at least {:e} (f32's smallest normal number): PyTorch's default is 1e-5", f32::MIN_POSITIVE)]
+    #[error(
+        "eps is {actual}, expected a positive finite number of at least {:e} (f32's smallest normal number): PyTorch's default is 1e-5",
+        f32::MIN_POSITIVE
+    )]
     Epsilon {
         /// ε as given.
         actual: f64,
     },
     /// The momentum is not in [0, 1].
-    #[error("momentum is {actual}, expected a number from 0 to 1, the weight of the new batch: PyTorch's default is 0.1")]
+    #[error(
+        "momentum is {actual}, expected a number from 0 to 1, the weight of the new batch: PyTorch's default is 0.1"
+    )]
     Momentum {
         /// The momentum as given.
         actual: f64,

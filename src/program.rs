@@ -26,7 +26,11 @@ pub(crate) struct Pipelines {
 }
 
 impl Pipelines {
-    fn get_or_compile(&self, device: &wgpu::Device, dispatch: &Dispatch) -> Result<wgpu::ComputePipeline, DeviceError> {
+    fn get_or_compile(
+        &self,
+        device: &wgpu::Device,
+        dispatch: &Dispatch,
+    ) -> Result<wgpu::ComputePipeline, DeviceError> {
         let variant = Variant { files: dispatch.files.clone(), tile: dispatch.tile };
         let mut compiled = lock(&self.compiled);
         if let Some(pipeline) = compiled.get(&variant) {
@@ -47,7 +51,8 @@ fn compile(device: &wgpu::Device, dispatch: &Dispatch) -> Result<wgpu::ComputePi
             source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
         });
         let entries: Vec<_> = layout_entries(dispatch).collect();
-        let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let group =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&group)],
@@ -67,7 +72,9 @@ fn compile(device: &wgpu::Device, dispatch: &Dispatch) -> Result<wgpu::ComputePi
         })
     });
     created.map_err(|error| match error {
-        DeviceError::Refused { what, reason } => DeviceError::Refused { what, reason: with_origins(&reason, &source) },
+        DeviceError::Refused { what, reason } => {
+            DeviceError::Refused { what, reason: with_origins(&reason, &source) }
+        }
         other => other,
     })
 }
@@ -201,7 +208,12 @@ impl From<TensorError> for BindError {
 
 /// Finds the tensor that made a bind group fail: all that was not checked before is whether the
 /// buffer lives, on this device.
-fn blame(device: &wgpu::Device, tensors: &[Bound<'_>], workspace: &BufferRange, error: DeviceError) -> BindError {
+fn blame(
+    device: &wgpu::Device,
+    tensors: &[Bound<'_>],
+    workspace: &BufferRange,
+    error: DeviceError,
+) -> BindError {
     let DeviceError::Refused { .. } = error else {
         return BindError::Device(error);
     };

@@ -183,14 +183,8 @@ pub(crate) async fn download<T: bytemuck::Pod>(
     range: &BufferRange,
 ) -> Result<Vec<T>, DeviceError> {
     context.check_alive()?;
-    let copy = Download::submit(
-        context.device(),
-        context.queue(),
-        what,
-        &range.buffer,
-        range.offset,
-        range.size,
-    )?;
+    let copy =
+        Download::submit(context.device(), context.queue(), what, &range.buffer, range.offset, range.size)?;
     let bytes = copy.finish().await?;
     Ok(bytemuck::pod_collect_to_vec(&bytes))
 }

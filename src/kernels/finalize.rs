@@ -20,8 +20,15 @@ pub(crate) enum Source {
 
 pub(crate) fn finalize(problem: &Problem<'_>, source: Source, weight: bool, bias: bool) -> Dispatch {
     let mut resources = vec![Resource::Saved, Resource::Coefficients];
-    let mut files =
-        vec![PARAMS, TILE, PER_CHANNEL, COEFFICIENTS, INVERSE_SQRT, EXACT, weight_file(weight, &mut resources)];
+    let mut files = vec![
+        PARAMS,
+        TILE,
+        PER_CHANNEL,
+        COEFFICIENTS,
+        INVERSE_SQRT,
+        EXACT,
+        weight_file(weight, &mut resources),
+    ];
     files.push(if bias {
         resources.push(Resource::Bias);
         BIAS_GIVEN

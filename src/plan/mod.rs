@@ -62,7 +62,9 @@ pub enum Operation {
 #[non_exhaustive]
 pub enum PlanError {
     /// More channels than the arrays per channel can bind.
-    #[error("{shape} has {actual} channels, expected at most {max} on a device whose storage bindings hold {binding_bytes} bytes: raise max_storage_buffer_binding_size when creating the device")]
+    #[error(
+        "{shape} has {actual} channels, expected at most {max} on a device whose storage bindings hold {binding_bytes} bytes: raise max_storage_buffer_binding_size when creating the device"
+    )]
     TooManyChannels {
         /// The shape as given.
         shape: Shape,
@@ -84,7 +86,9 @@ pub enum PlanError {
         max: u32,
     },
     /// The tensor falls into so many parts that the records of all of them exceed a binding.
-    #[error("{shape} needs {actual} bytes of records, expected at most {max} as one storage binding holds: raise max_storage_buffer_binding_size when creating the device, or split the batch")]
+    #[error(
+        "{shape} needs {actual} bytes of records, expected at most {max} as one storage binding holds: raise max_storage_buffer_binding_size when creating the device, or split the batch"
+    )]
     TooManyRecords {
         /// The shape as given.
         shape: Shape,
@@ -242,12 +246,18 @@ impl Plan {
     /// The share of one step in [`Plan::moves`].
     pub fn moves_of(&self, step: Step) -> f64 {
         let elements = self.shape.elements() as f64;
-        let moved: f64 = self.dispatches.iter().filter(|dispatch| dispatch.step == step).map(|dispatch| {
-            let reads_x = dispatch.pieces.iter().any(|piece| piece.resource == Resource::X);
-            let params = &dispatch.params;
-            let lane_values = params.positions as f64 * params.channels as f64 * f64::from(dispatch.tile.width);
-            f64::from(dispatch.step.moves(reads_x)) * lane_values
-        }).sum();
+        let moved: f64 = self
+            .dispatches
+            .iter()
+            .filter(|dispatch| dispatch.step == step)
+            .map(|dispatch| {
+                let reads_x = dispatch.pieces.iter().any(|piece| piece.resource == Resource::X);
+                let params = &dispatch.params;
+                let lane_values =
+                    params.positions as f64 * params.channels as f64 * f64::from(dispatch.tile.width);
+                f64::from(dispatch.step.moves(reads_x)) * lane_values
+            })
+            .sum();
         moved / elements
     }
 

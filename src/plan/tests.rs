@@ -37,7 +37,9 @@ fn walk(dispatch: &Dispatch, mut visit: impl FnMut(u64, u32, u32)) {
     let lane_channels = if last { tile.width } else { 1 };
     let offset = dispatch.pieces.iter().find_map(|piece| piece.size.and(Some(piece.offset))).unwrap_or(0);
     let [width, splits, depth] = dispatch.grid;
-    for (z, split, x) in (0..depth).flat_map(|z| (0..splits).flat_map(move |y| (0..width).map(move |x| (z, y, x)))) {
+    for (z, split, x) in
+        (0..depth).flat_map(|z| (0..splits).flat_map(move |y| (0..width).map(move |x| (z, y, x))))
+    {
         let channel_tile = z * params.grid_width + x;
         if channel_tile >= params.channel_tiles {
             continue;
@@ -92,7 +94,11 @@ fn sample_of(position: u32, params: &Params) -> u32 {
 fn samples_are_found_without_a_division() {
     let row_lengths = [1u32, 2, 3, 7, 49, 784, 3136, 65_537, 16_777_259, 1 << 30];
     for row_length in row_lengths {
-        let params = Params { row_length, inverse_row_length: (1.0 / f64::from(row_length)) as f32, ..Params::default() };
+        let params = Params {
+            row_length,
+            inverse_row_length: (1.0 / f64::from(row_length)) as f32,
+            ..Params::default()
+        };
         let multiples = (0..32).map(|bit| (1u32 << bit) / row_length * row_length);
         let near = multiples.flat_map(|m| [m.wrapping_sub(1), m, m + 1, m + row_length / 2]);
         // Beyond 2³¹ a position has no part: parts have fewer elements.
@@ -118,7 +124,8 @@ fn check_coverage(shape: &Shape, plan: &Plan) {
             }
         }
     }
-    let steps: HashSet<Step> = plan.dispatches.iter().filter(|d| is_over_tensors(d)).map(Dispatch::step).collect();
+    let steps: HashSet<Step> =
+        plan.dispatches.iter().filter(|d| is_over_tensors(d)).map(Dispatch::step).collect();
     for step in steps {
         let mut visits = vec![0u8; shape.elements()];
         let mut records = HashSet::new();
@@ -259,7 +266,9 @@ fn large_shapes_stay_within_the_limits() {
         };
         for sizes in SHAPES {
             for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-                for (device, operation) in [(&small, TRAINING), (&small, BACKWARD), (&large, TRAINING), (&large, BACKWARD)] {
+                for (device, operation) in
+                    [(&small, TRAINING), (&small, BACKWARD), (&large, TRAINING), (&large, BACKWARD)]
+                {
                     let shape = shape(&in_layout(sizes, layout), layout);
                     check_limits(&shape, &plan(&shape, operation, device), device);
                 }
@@ -296,7 +305,10 @@ fn what_the_kernels_cannot_address_is_refused() {
     let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
     let many = shape(&[2, 7_000_000], Layout::ChannelsFirst);
     let error = Plan::new(&many, &Options::new(7_000_000), TRAINING, &device);
-    assert!(matches!(error, Err(PlanError::TooManyChannels { actual: 7_000_000, max: 6_710_886, .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(PlanError::TooManyChannels { actual: 7_000_000, max: 6_710_886, .. })),
+        "{error:?}"
+    );
     let long = shape(&[5, 1, 1 << 30], Layout::ChannelsFirst);
     let error = Plan::new(&long, &Options::new(1), TRAINING, &device);
     assert!(matches!(error, Err(PlanError::TooManyValues { max: u32::MAX, .. })), "{error:?}");
@@ -319,17 +331,22 @@ fn all_variants() -> Vec<Dispatch> {
         }
     }
     let sizes: [&[usize]; 5] = [&[64, 64, 56, 56], &[8, 6, 7, 7], &[5, 3, 2, 3], &[70_000, 1], &[2, 70_000]];
-    for (kind, sizes) in [DeviceKind::Gpu, DeviceKind::Cpu].into_iter().flat_map(|kind| sizes.map(|s| (kind, s))) {
+    for (kind, sizes) in
+        [DeviceKind::Gpu, DeviceKind::Cpu].into_iter().flat_map(|kind| sizes.map(|s| (kind, s)))
+    {
         let device = DeviceTraits::webgpu_defaults(kind);
         for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
             let shape = shape(&in_layout(sizes, layout), layout);
             for (affine, momentum) in [(true, Momentum::MovingAverage(0.1)), (false, Momentum::Cumulative)] {
-                let options = Options { weight: affine, bias: affine, momentum, ..Options::new(shape.channels()) };
+                let options =
+                    Options { weight: affine, bias: affine, momentum, ..Options::new(shape.channels()) };
                 for &operation in &operations {
                     let plan = Plan::new(&shape, &options, operation, &device).expect("a plan");
-                    variants.extend(plan.dispatches.into_iter().filter(|dispatch| {
-                        seen.insert((dispatch.files.clone(), dispatch.tile))
-                    }));
+                    variants.extend(
+                        plan.dispatches
+                            .into_iter()
+                            .filter(|dispatch| seen.insert((dispatch.files.clone(), dispatch.tile))),
+                    );
                 }
             }
         }
@@ -356,7 +373,8 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
             if binding.binding == 0 {
                 check_params(&module, variable);
             } else {
-                let resource = Resource::ALL.iter().find(|r| r.binding() == binding.binding).expect("a resource");
+                let resource =
+                    Resource::ALL.iter().find(|r| r.binding() == binding.binding).expect("a resource");
                 assert_eq!(variable.name.as_deref(), Some(resource.name()), "{:?}", dispatch.step);
             }
         }
@@ -365,7 +383,8 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
         assert_eq!(bound, expected, "{:?}", dispatch.step);
         assert_eq!(module.entry_points[0].workgroup_size, [dispatch.tile.lanes(), 1, 1]);
     }
-    let unused: Vec<_> = shader::parts::ALL.iter().filter(|part| !used.contains(part)).map(|p| p.path).collect();
+    let unused: Vec<_> =
+        shader::parts::ALL.iter().filter(|part| !used.contains(part)).map(|p| p.path).collect();
     assert!(unused.is_empty(), "no variant uses {unused:?}");
     assert!(variants.len() > 100, "{} variants", variants.len());
 }

@@ -121,7 +121,13 @@ impl View {
             for sample in 0..self.samples {
                 for columns in pieces(row, length) {
                     for channels in pieces(self.channels, channels) {
-                        parts.push(self.part(sample..sample + 1, channels, columns.clone(), segment, alignment));
+                        parts.push(self.part(
+                            sample..sample + 1,
+                            channels,
+                            columns.clone(),
+                            segment,
+                            alignment,
+                        ));
                     }
                     segment += 1;
                 }

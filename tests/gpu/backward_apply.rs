@@ -30,7 +30,10 @@ fn nan_in_dy_stays_in_its_channel(context: &Context) -> Result<(), Failed> {
         let results = setup.run(context)?;
         for c in 0..8 {
             let dx = results.dx[setup.shape.index(2, c, 30)];
-            if dx.is_nan() != (c == 5) || results.dbias[c].is_nan() != (c == 5) || results.dweight[c].is_nan() != (c == 5) {
+            if dx.is_nan() != (c == 5)
+                || results.dbias[c].is_nan() != (c == 5)
+                || results.dweight[c].is_nan() != (c == 5)
+            {
                 return Err(format!("{layout:?}: dx {dx} in channel {c}").into());
             }
         }

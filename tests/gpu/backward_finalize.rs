@@ -4,11 +4,12 @@ use crate::Test;
 use crate::subject::{Setup, download, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, Layout, Mode, RunningStatistics, SavedStatistics, Shape,
-    Tensor,
+    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, Layout, Mode, RunningStatistics,
+    SavedStatistics, Shape, Tensor,
 };
 
-pub const TESTS: &[Test] = &[("gradients_are_written_or_added_or_neither", gradients_are_written_or_added_or_neither)];
+pub const TESTS: &[Test] =
+    &[("gradients_are_written_or_added_or_neither", gradients_are_written_or_added_or_neither)];
 
 fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Failed> {
     let setup = Setup::new(shape(&[5, 9, 4, 3], Layout::ChannelsFirst), 1.0, 2.0);
@@ -63,7 +64,11 @@ fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Fa
                             })
                             .collect()
                     };
-                    let got = (download(context, dweight.range())?, download(context, dbias.range())?, dx.download_blocking()?);
+                    let got = (
+                        download(context, dweight.range())?,
+                        download(context, dbias.range())?,
+                        dx.download_blocking()?,
+                    );
                     let dx = if wants_dx { expected.dx.clone() } else { vec![0.0; setup.shape.elements()] };
                     let expected = (
                         after(100.0, dweight_choice, &expected.dweight),
@@ -71,7 +76,10 @@ fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Fa
                         dx,
                     );
                     if got != expected {
-                        return Err(format!("{mode:?} dweight {dweight_choice:?} dbias {dbias_choice:?} dx {wants_dx}").into());
+                        return Err(format!(
+                            "{mode:?} dweight {dweight_choice:?} dbias {dbias_choice:?} dx {wants_dx}"
+                        )
+                        .into());
                     }
                 }
             }

@@ -7,9 +7,10 @@ use wgpu_batchnorm::wgpu::{
     self, Backends, BufferDescriptor, BufferUsages, DeviceDescriptor, Instance, InstanceDescriptor,
 };
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BatchNormError, BufferRange, Context, ContextError, DeviceError, DeviceKind,
-    ForwardTensors, Layer, LayerError, Layout, Mode, Momentum, Options, OptionsError, RunningStatistics,
-    RunningValues, SavedStatistics, Shape, ShapeError, Tensor, TensorError, UploadError, Vector,
+    Accumulation, BackwardTensors, BatchNorm, BatchNormError, BufferRange, Context, ContextError,
+    DeviceError, DeviceKind, ForwardTensors, Layer, LayerError, Layout, Mode, Momentum, Options,
+    OptionsError, RunningStatistics, RunningValues, SavedStatistics, Shape, ShapeError, Tensor, TensorError,
+    UploadError, Vector,
 };
 
 pub const TESTS: &[Test] = &[
@@ -158,7 +159,8 @@ fn options(context: &Context) -> Result<(), Failed> {
 
 fn statistics_that_do_not_exist(context: &Context) -> Result<(), Failed> {
     let step = Step::new(context)?;
-    let batch_norm = BatchNorm::new(context, Options { running_statistics: false, ..Options::new(CHANNELS) })?;
+    let batch_norm =
+        BatchNorm::new(context, Options { running_statistics: false, ..Options::new(CHANNELS) })?;
     let tensors = ForwardTensors { running: None, ..step.forward() };
     let bound = batch_norm.bind_forward(&step.shape, Mode::Evaluation, &tensors);
     expect(bound, "evaluation", |e| *e == BatchNormError::NoRunningStatistics)?;
@@ -226,7 +228,8 @@ fn overlaps(context: &Context) -> Result<(), Failed> {
     expect(step.bind_forward(&tensors), "x and a shifted y", overlap("x", "y"))?;
     let tensors = ForwardTensors { y: x.clone(), weight: Some(at(0, 24)), ..step.forward() };
     expect(step.bind_forward(&tensors), "y and weight", overlap("y", "weight"))?;
-    let tensors = ForwardTensors { x: x.clone(), y: x.clone(), bias: Some(at(alignment, 24)), ..step.forward() };
+    let tensors =
+        ForwardTensors { x: x.clone(), y: x.clone(), bias: Some(at(alignment, 24)), ..step.forward() };
     expect(step.bind_forward(&tensors), "x in place and bias", overlap("x", "bias"))?;
     let tensors = ForwardTensors { y: x.clone(), workspace: Some(at(0, 3 * bytes)), ..step.forward() };
     expect(step.bind_forward(&tensors), "y and workspace", overlap("y", "workspace"))?;
@@ -249,9 +252,11 @@ fn tensors_that_are_missing_or_too_many(context: &Context) -> Result<(), Failed>
         ("bias", ForwardTensors { bias: None, ..step.forward() }),
         ("running", ForwardTensors { running: None, ..step.forward() }),
     ] {
-        expect(step.bind_forward(&tensors), tensor, |e| {
-            matches!(e, BatchNormError::Tensor(TensorError::Missing { tensor: named, .. }) if *named == tensor)
-        })?;
+        expect(
+            step.bind_forward(&tensors),
+            tensor,
+            |e| matches!(e, BatchNormError::Tensor(TensorError::Missing { tensor: named, .. }) if *named == tensor),
+        )?;
     }
     let options = Options { weight: false, ..Options::new(CHANNELS) };
     let bound = BatchNorm::new(context, options)?.bind_forward(&step.shape, Mode::Training, &step.forward());
@@ -268,9 +273,11 @@ fn backward_without_its_forward(context: &Context) -> Result<(), Failed> {
     expect(backward.record(&mut encoder), "no forward", |e| matches!(e, BatchNormError::NoForward { .. }))?;
     let smaller = shape(&[2, CHANNELS, 5, 7], Layout::ChannelsFirst);
     step.batch_norm.record_forward(&mut encoder, &smaller, Mode::Training, &step.forward())?;
-    expect(backward.record(&mut encoder), "another shape", |e| {
-        matches!(e, BatchNormError::OtherForward { actual, .. } if *actual == smaller)
-    })?;
+    expect(
+        backward.record(&mut encoder),
+        "another shape",
+        |e| matches!(e, BatchNormError::OtherForward { actual, .. } if *actual == smaller),
+    )?;
     step.batch_norm.record_forward(&mut encoder, &step.shape, Mode::Evaluation, &step.forward())?;
     expect(backward.record(&mut encoder), "another mode", |e| {
         matches!(e, BatchNormError::OtherForward { actual_mode: Mode::Evaluation, .. })
@@ -345,14 +352,19 @@ fn uploads(context: &Context) -> Result<(), Failed> {
     expect(Tensor::upload(context, shape, &[0.0; 5]), "a short tensor", |e| {
         matches!(e, UploadError::Length { actual: 5, expected: 6, .. })
     })?;
-    let mut layer = Layer::new(context, Options { bias: false, running_statistics: false, ..Options::new(3) })?;
+    let mut layer =
+        Layer::new(context, Options { bias: false, running_statistics: false, ..Options::new(3) })?;
     expect(layer.set_weight(&[1.0]), "a short weight", |e| matches!(e, UploadError::Length { .. }))?;
     expect(layer.set_bias(&[1.0; 3]), "a bias too many", |e| matches!(e, UploadError::Length { .. }))?;
     let running = RunningValues::start(3);
-    expect(layer.set_running(&running), "running values too many", |e| matches!(e, UploadError::Length { .. }))?;
+    expect(layer.set_running(&running), "running values too many", |e| {
+        matches!(e, UploadError::Length { .. })
+    })?;
     layer.set_weight(&[1.0; 3])?;
     let x = Tensor::upload(context, shape, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    expect(layer.submit_backward(&x, &x), "no forward", |e| matches!(e, BatchNormError::Tensor(_) | BatchNormError::NoForward { .. }))?;
+    expect(layer.submit_backward(&x, &x), "no forward", |e| {
+        matches!(e, BatchNormError::Tensor(_) | BatchNormError::NoForward { .. })
+    })?;
     device_still_works(context)
 }
 
@@ -361,9 +373,15 @@ fn no_adapter(context: &Context) -> Result<(), Failed> {
         backends: Backends::empty(),
         ..InstanceDescriptor::new_without_display_handle()
     });
-    expect(pollster::block_on(Context::from_instance(&none)), "no backend", |e| *e == ContextError::NoAdapter)?;
+    expect(pollster::block_on(Context::from_instance(&none)), "no backend", |e| {
+        *e == ContextError::NoAdapter
+    })?;
     let named = pollster::block_on(Context::with_adapter_named("no such adapter"));
-    expect(named, "an unknown name", |e| matches!(e, ContextError::UnknownAdapter { found, .. } if !found.is_empty()))?;
+    expect(
+        named,
+        "an unknown name",
+        |e| matches!(e, ContextError::UnknownAdapter { found, .. } if !found.is_empty()),
+    )?;
     device_still_works(context)
 }
 
@@ -443,6 +461,8 @@ fn a_buffer_beyond_the_limit(context: &Context) -> Result<(), Failed> {
     let max = context.device().limits().max_buffer_size;
     let elements = usize::try_from(max / 4 + 1)?;
     let shape = Shape::new(&[1, 1, elements], Layout::ChannelsFirst)?;
-    expect(Tensor::zeros(context, shape), "a huge tensor", |e| matches!(e, DeviceError::BufferTooLarge { .. }))?;
+    expect(Tensor::zeros(context, shape), "a huge tensor", |e| {
+        matches!(e, DeviceError::BufferTooLarge { .. })
+    })?;
     device_still_works(context)
 }

@@ -35,12 +35,17 @@ fn inverse_deviation_is_within_one_ulp(context: &Context) -> Result<(), Failed> 
         }
     }
     let (error, variance) = worst;
-    if error <= 1.0 { Ok(()) } else { Err(format!("1/σ is off by {error} ULP at variance {variance:e}").into()) }
+    if error <= 1.0 {
+        Ok(())
+    } else {
+        Err(format!("1/σ is off by {error} ULP at variance {variance:e}").into())
+    }
 }
 
 fn a_constant_channel_has_variance_zero(context: &Context) -> Result<(), Failed> {
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        let setup = Setup::new(shape(&[9, 5, 11, 3], layout), 0.0, 1.0).with_x(|c, _, _| 0.1 + 1000.7 * c as f32);
+        let setup =
+            Setup::new(shape(&[9, 5, 11, 3], layout), 0.0, 1.0).with_x(|c, _, _| 0.1 + 1000.7 * c as f32);
         let results = setup.run(context)?;
         for c in 0..5 {
             if results.statistics.var[c] != 0.0 || results.statistics.mean[c] != 0.1 + 1000.7 * c as f32 {

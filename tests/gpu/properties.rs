@@ -18,7 +18,8 @@ fn any_step_matches_the_reference(context: &Context) -> Result<(), Failed> {
         (1usize..9, 1usize..20).prop_map(|(n, c)| vec![n, c]),
         (1usize..9, 1usize..20, 1usize..150).prop_map(|(n, c, l)| vec![n, c, l]),
         (1usize..6, 1usize..10, 1usize..20, 1usize..20).prop_map(|(n, c, h, w)| vec![n, c, h, w]),
-        (1usize..4, 1usize..6, 1usize..6, 1usize..9, 1usize..9).prop_map(|(n, c, d, h, w)| vec![n, c, d, h, w]),
+        (1usize..4, 1usize..6, 1usize..6, 1usize..9, 1usize..9)
+            .prop_map(|(n, c, d, h, w)| vec![n, c, d, h, w]),
     ];
     let layout = prop_oneof![Just(Layout::ChannelsFirst), Just(Layout::ChannelsLast)];
     let mode = prop_oneof![3 => Just(Mode::Training), 1 => Just(Mode::Evaluation)];
@@ -27,15 +28,18 @@ fn any_step_matches_the_reference(context: &Context) -> Result<(), Failed> {
     let data = (-1e4..1e4, 1e-2..1e2);
     let mut runner = TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() });
     let steps = (sizes, layout, mode, options, data);
-    runner.run(&steps, |(sizes, layout, mode, ([weight, bias, running], eps, momentum), (mean, deviation))| {
-        let shape = shape(&sizes, layout);
-        prop_assume!(mode == Mode::Evaluation || shape.values_per_channel() > 1);
-        let mut setup = Setup::new(shape, mean, deviation);
-        setup.mode = mode;
-        let running_statistics = running || mode == Mode::Evaluation;
-        setup.options = Options { eps, momentum, weight, bias, running_statistics, ..setup.options };
-        setup.check(context).map_err(|error| TestCaseError::fail(format!("{error:?}")))
-    })?;
+    runner.run(
+        &steps,
+        |(sizes, layout, mode, ([weight, bias, running], eps, momentum), (mean, deviation))| {
+            let shape = shape(&sizes, layout);
+            prop_assume!(mode == Mode::Evaluation || shape.values_per_channel() > 1);
+            let mut setup = Setup::new(shape, mean, deviation);
+            setup.mode = mode;
+            let running_statistics = running || mode == Mode::Evaluation;
+            setup.options = Options { eps, momentum, weight, bias, running_statistics, ..setup.options };
+            setup.check(context).map_err(|error| TestCaseError::fail(format!("{error:?}")))
+        },
+    )?;
     Ok(())
 }
 

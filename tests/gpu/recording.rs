@@ -4,10 +4,12 @@
 use crate::Test;
 use crate::subject::{Results, Setup, download, shape};
 use libtest_mimic::Failed;
-use wgpu_batchnorm::wgpu::{BufferDescriptor, BufferUsages, DeviceDescriptor, Instance, InstanceDescriptor, Limits};
+use wgpu_batchnorm::wgpu::{
+    BufferDescriptor, BufferUsages, DeviceDescriptor, Instance, InstanceDescriptor, Limits,
+};
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BufferRange, Context, ForwardTensors, Layout, Mode, RunningStatistics,
-    SavedStatistics, Shape, Tensor,
+    Accumulation, BackwardTensors, BatchNorm, BufferRange, Context, ForwardTensors, Layout, Mode,
+    RunningStatistics, SavedStatistics, Shape, Tensor,
 };
 
 pub const TESTS: &[Test] = &[
@@ -122,10 +124,13 @@ fn with_limits(limits: Limits) -> Result<Context, Failed> {
 
 /// A device that can bind 64 KiB: pieces of the batch, of a sample, and of a row.
 fn tensors_larger_than_a_binding(_: &Context) -> Result<(), Failed> {
-    let limits = Limits { max_storage_buffer_binding_size: 64 << 10, max_buffer_size: 16 << 20, ..Limits::defaults() };
+    let limits =
+        Limits { max_storage_buffer_binding_size: 64 << 10, max_buffer_size: 16 << 20, ..Limits::defaults() };
     let context = with_limits(limits)?;
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        for sizes in [&[50usize, 6, 33, 10][..], &[3, 20, 31, 33], &[2, 3, 40_001], &[2, 3, 40_004], &[30_000, 3]] {
+        for sizes in
+            [&[50usize, 6, 33, 10][..], &[3, 20, 31, 33], &[2, 3, 40_001], &[2, 3, 40_004], &[30_000, 3]]
+        {
             let setup = Setup::new(shape(sizes, layout), 10.0, 1.0);
             let forward = wgpu_batchnorm::Operation::Forward { mode: Mode::Training, in_place: false };
             let plan = BatchNorm::new(&context, setup.options)?.plan(&setup.shape, forward)?;
@@ -182,7 +187,12 @@ impl Step {
                 upload(setup.shape, &setup.dy)?,
                 zeros(setup.shape)?,
             ],
-            vectors: [upload(vector, &setup.weight)?, upload(vector, &setup.bias)?, zeros(vector)?, zeros(vector)?],
+            vectors: [
+                upload(vector, &setup.weight)?,
+                upload(vector, &setup.bias)?,
+                zeros(vector)?,
+                zeros(vector)?,
+            ],
             running: RunningStatistics::upload(context, &setup.running)?,
             saved: SavedStatistics::new(context, channels)?,
             setup,
@@ -249,8 +259,8 @@ fn bindings_are_made_once(_: &Context) -> Result<(), Failed> {
     // A device of its own, since its objects are counted.
     let context = with_limits(Limits::defaults())?;
     let sizes = [[6usize, 5, 4, 4], [2, 5, 4, 4]];
-    let steps = sizes
-        .map(|sizes| Step::new(&context, Setup::new(shape(&sizes, Layout::ChannelsFirst), 0.0, 1.0)));
+    let steps =
+        sizes.map(|sizes| Step::new(&context, Setup::new(shape(&sizes, Layout::ChannelsFirst), 0.0, 1.0)));
     let [full, last] = steps;
     let (full, last) = (full?, last?);
     let batch_norm = &full.batch_norm;

@@ -60,7 +60,9 @@ fn exactly_representable_statistics_are_exact(context: &Context) -> Result<(), F
             for c in 0..7 {
                 let (mean, var) = (results.statistics.mean[c], results.statistics.var[c]);
                 if (mean, var) != (center(c), 0.015_625) {
-                    return Err(format!("{sizes:?} {layout:?}: mean {mean}, variance {var} in channel {c}").into());
+                    return Err(
+                        format!("{sizes:?} {layout:?}: mean {mean}, variance {var} in channel {c}").into()
+                    );
                 }
             }
         }
@@ -82,7 +84,11 @@ fn nan_and_infinity_stay_in_their_channel(context: &Context) -> Result<(), Faile
                             let finite = results.y[i].is_finite() && results.dx[i].is_finite();
                             // Where the mean is infinite, x̂ is 0 · ∞ or ∞ − ∞: nothing finite is left.
                             if finite == (c == 2) {
-                                return Err(format!("{layout:?} {bad} at {place}: y {} dx {} in channel {c}", results.y[i], results.dx[i]).into());
+                                return Err(format!(
+                                    "{layout:?} {bad} at {place}: y {} dx {} in channel {c}",
+                                    results.y[i], results.dx[i]
+                                )
+                                .into());
                             }
                         }
                     }

@@ -3,8 +3,8 @@
 use libtest_mimic::Failed;
 use wgpu_batchnorm::reference::{self, Parameters, Source};
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BatchStatistics, BufferRange, Context, ForwardTensors, Layout, Mode,
-    Momentum, Options, RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor,
+    Accumulation, BackwardTensors, BatchNorm, BatchStatistics, BufferRange, Context, ForwardTensors, Layout,
+    Mode, Momentum, Options, RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor,
 };
 
 /// Half the distance from 1 to the next f32.
@@ -172,7 +172,8 @@ impl Setup {
     /// Runs the step, and compares everything it gives with the reference.
     pub fn check(&self, context: &Context) -> Result<(), Failed> {
         let results = self.run(context)?;
-        self.compare(&results).map_err(|error| format!("{} {:?} {:?}: {error}", self.shape, self.mode, self.options).into())
+        self.compare(&results)
+            .map_err(|error| format!("{} {:?} {:?}: {error}", self.shape, self.mode, self.options).into())
     }
 
     pub fn compare(&self, results: &Results) -> Result<(), String> {
@@ -201,14 +202,19 @@ impl Setup {
                 .map(|i| (i, (f64::from(self.x[i]) - mean) * inverse_sigma, f64::from(self.dy[i])))
                 .collect();
             let count = values.len() as f64;
-            let sum = |f: &dyn Fn(f64, f64) -> f64| values.iter().map(|&(_, x_hat, dy)| f(x_hat, dy).abs()).sum::<f64>();
-            let max = |f: &dyn Fn(f64, f64) -> f64| values.iter().map(|&(_, x_hat, dy)| f(x_hat, dy).abs()).fold(0.0, f64::max);
+            let sum = |f: &dyn Fn(f64, f64) -> f64| {
+                values.iter().map(|&(_, x_hat, dy)| f(x_hat, dy).abs()).sum::<f64>()
+            };
+            let max = |f: &dyn Fn(f64, f64) -> f64| {
+                values.iter().map(|&(_, x_hat, dy)| f(x_hat, dy).abs()).fold(0.0, f64::max)
+            };
             let (max_x_hat, max_dy) = (max(&|x_hat, _| x_hat), max(&|_, dy| dy));
             let (sum_dy, sum_dy_x_hat) = (sum(&|_, dy| dy), sum(&|x_hat, dy| dy * x_hat));
 
             let y_bound = 16.0 * EPSILON * ((gamma * max_x_hat).abs() + beta.abs());
             // The means of the gradient take part only if the statistics are the batch's.
-            let means = if self.mode == Mode::Training { (sum_dy + max_x_hat * sum_dy_x_hat) / count } else { 0.0 };
+            let means =
+                if self.mode == Mode::Training { (sum_dy + max_x_hat * sum_dy_x_hat) / count } else { 0.0 };
             let dx_bound = 32.0 * EPSILON * (gamma * inverse_sigma).abs() * (max_dy + means);
             for &(i, _, _) in &values {
                 near(&format!("y[{i}]"), results.y[i], forward.y[i], y_bound)?;
@@ -236,7 +242,12 @@ impl Setup {
         }
     }
 
-    fn compare_running(&self, results: &Results, moments: &reference::Moments, c: usize) -> Result<(), String> {
+    fn compare_running(
+        &self,
+        results: &Results,
+        moments: &reference::Moments,
+        c: usize,
+    ) -> Result<(), String> {
         let Some(running) = &results.running else { return Ok(()) };
         let take = match self.options.momentum {
             Momentum::MovingAverage(momentum) => momentum,
@@ -259,7 +270,11 @@ impl Setup {
 pub fn near(what: &str, got: f32, expected: f64, bound: f64) -> Result<(), String> {
     let error = (f64::from(got) - expected).abs();
     let passes = if expected.is_finite() { error <= bound } else { !got.is_finite() };
-    if passes { Ok(()) } else { Err(format!("{what} is {got:e}, expected {expected:e} within {bound:e}, off by {error:e}")) }
+    if passes {
+        Ok(())
+    } else {
+        Err(format!("{what} is {got:e}, expected {expected:e} within {bound:e}, off by {error:e}"))
+    }
 }
 
 /// One plane of the saved statistics.
@@ -277,7 +292,12 @@ pub fn saved_plane(
 pub fn download(context: &Context, range: &BufferRange) -> Result<Vec<f32>, Failed> {
     let device = context.device();
     let usage = wgpu_batchnorm::wgpu::BufferUsages::MAP_READ | wgpu_batchnorm::wgpu::BufferUsages::COPY_DST;
-    let descriptor = wgpu_batchnorm::wgpu::BufferDescriptor { label: None, size: range.size, usage, mapped_at_creation: false };
+    let descriptor = wgpu_batchnorm::wgpu::BufferDescriptor {
+        label: None,
+        size: range.size,
+        usage,
+        mapped_at_creation: false,
+    };
     let staging = device.create_buffer(&descriptor);
     let mut encoder = device.create_command_encoder(&Default::default());
     encoder.copy_buffer_to_buffer(&range.buffer, range.offset, &staging, 0, range.size);
