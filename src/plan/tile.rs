@@ -38,7 +38,7 @@ struct Wishes {
     unroll: u32,
     /// Fewer workgroups leave it idle.
     least_tiles: u64,
-    /// More workgroups cost more than they bring: each leaves a record that has to be merged.
+    /// More workgroups cost more than they bring: each has to be begun, and leaves a record to merge.
     most_tiles: u64,
 }
 
@@ -46,8 +46,8 @@ fn wishes(kind: DeviceKind, work: Work) -> Wishes {
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
         (DeviceKind::Gpu, Work::Reduce) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
-        (DeviceKind::Cpu, Work::Reduce) => (16, 16, 64, 256),
-        (DeviceKind::Cpu, Work::Map) => (16, 16, 64, u64::MAX),
+        (DeviceKind::Cpu, Work::Reduce) => (8, 8, 64, 256),
+        (DeviceKind::Cpu, Work::Map) => (16, 16, 64, 512),
     };
     Wishes { workgroup, unroll, least_tiles, most_tiles }
 }
@@ -64,10 +64,13 @@ impl Tile {
         let lanes = lanes(wishes.workgroup, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width };
+        // Lanes go along the contiguous axis first. A CPU adapter loads lane by lane, though: where
+        // rows are too odd for vectors, a channel for each lane leaves nothing to merge and each lane
+        // in its own cache line.
+        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && width == 1;
         loop {
             let rows = useful_rows(tile.unroll);
-            // Whichever axis is contiguous comes first in the share of lanes.
-            (tile.columns, tile.rows) = if view.is_channels_last() {
+            (tile.columns, tile.rows) = if side_by_side {
                 let columns = pow2_at_least(channels, lanes);
                 (columns, rows.min(lanes / columns))
             } else {
@@ -78,9 +81,10 @@ impl Tile {
             }
             tile.unroll /= 2;
         }
-        while tile.positions() < positions && tile.count(positions, channels) > wishes.most_tiles {
-            tile.blocks *= 2;
-        }
+        // Several blocks a tile rather than too many tiles, and no more than the positions fill.
+        let splits = (wishes.most_tiles / channels.div_ceil(u64::from(tile.columns))).max(1);
+        let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
+        tile.blocks = few_values(blocks);
         tile
     }
 
@@ -151,4 +155,12 @@ fn lanes(wish: u32, device: &DeviceTraits) -> u32 {
 /// The least power of two that is `wanted` or more, but not above the power of two `most`.
 fn pow2_at_least(wanted: u64, most: u32) -> u32 {
     u32::try_from(wanted.min(u64::from(most))).unwrap_or(most).next_power_of_two().min(most)
+}
+
+/// At least `blocks`, with four significant bits: one number serves many shapes, and so do the shaders
+/// that are made for it.
+fn few_values(blocks: u64) -> u32 {
+    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX >> 1);
+    let step = 1 << blocks.max(8).ilog2().saturating_sub(3);
+    blocks.next_multiple_of(step)
 }

@@ -5,7 +5,7 @@ use crate::subject::{Setup, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layout, Mode};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("constant_statistics", constant_statistics),
     ("nan_in_dy_stays_in_its_channel", nan_in_dy_stays_in_its_channel),
     ("nan_in_x_does_not_matter_to_constant_statistics", nan_in_x_does_not_matter_to_constant_statistics),

@@ -8,7 +8,7 @@ use wgpu_batchnorm::{
     SavedStatistics, Shape, Tensor,
 };
 
-pub const TESTS: &[Test] =
+pub(crate) const TESTS: &[Test] =
     &[("gradients_are_written_or_added_or_neither", gradients_are_written_or_added_or_neither)];
 
 fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Failed> {

@@ -5,7 +5,8 @@ use crate::subject::{Setup, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layout, Mode};
 
-pub const TESTS: &[Test] = &[("sums_that_cancel", sums_that_cancel), ("large_gradients", large_gradients)];
+pub(crate) const TESTS: &[Test] =
+    &[("sums_that_cancel", sums_that_cancel), ("large_gradients", large_gradients)];
 
 fn sums_that_cancel(context: &Context) -> Result<(), Failed> {
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {

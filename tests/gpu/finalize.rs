@@ -5,7 +5,7 @@ use crate::subject::{Random, Setup, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layout, Mode, Options};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("inverse_deviation_is_within_one_ulp", inverse_deviation_is_within_one_ulp),
     ("a_constant_channel_has_variance_zero", a_constant_channel_has_variance_zero),
 ];

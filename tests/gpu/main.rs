@@ -1,7 +1,7 @@
 //! Tests that need an adapter. Where there is none they are shown as ignored; with
 //! `BATCH_NORM_REQUIRE_ADAPTER=1` in the environment they fail then.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used)]
 
 mod subject;
 

@@ -5,7 +5,7 @@ use crate::subject::{SIZES, Setup, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layout, Mode, Options};
 
-pub const TESTS: &[Test] =
+pub(crate) const TESTS: &[Test] =
     &[("evaluation", evaluation), ("scale_and_offset_are_optional", scale_and_offset_are_optional)];
 
 fn evaluation(context: &Context) -> Result<(), Failed> {

@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use wgpu_batchnorm::Context;
 use wgpu_batchnorm_oracle::{Activation, Case, Dtype, Kind, Stats, find_cases, judge};
 
-pub const TESTS: &[Test] = &[("every_implemented_case_passes", every_implemented_case_passes)];
+pub(crate) const TESTS: &[Test] = &[("every_implemented_case_passes", every_implemented_case_passes)];
 
 fn every_implemented_case_passes(context: &Context) -> Result<(), Failed> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wgpu_batchnorm::{Context, Layout, Mode, Momentum, Options};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("any_step_matches_the_reference", any_step_matches_the_reference),
     ("the_same_bits_in_every_run", the_same_bits_in_every_run),
     ("both_layouts_have_the_same_statistics", both_layouts_have_the_same_statistics),

@@ -12,7 +12,7 @@ use wgpu_batchnorm::{
     RunningStatistics, SavedStatistics, Shape, Tensor,
 };
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("all_tensors_in_one_buffer_and_in_place", all_tensors_in_one_buffer_and_in_place),
     ("tensors_larger_than_a_binding", tensors_larger_than_a_binding),
     ("grids_beyond_65535_workgroups", grids_beyond_65535_workgroups),

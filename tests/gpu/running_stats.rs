@@ -5,7 +5,7 @@ use crate::subject::{Setup, near, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layout, Mode, Momentum, Options};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("any_momentum", any_momentum),
     ("cumulative_is_the_mean_over_batches", cumulative_is_the_mean_over_batches),
     ("evaluation_leaves_them_alone", evaluation_leaves_them_alone),

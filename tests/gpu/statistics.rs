@@ -5,7 +5,7 @@ use crate::subject::{SIZES, Setup, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layout};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("every_size_and_layout", every_size_and_layout),
     ("a_large_mean_costs_no_digits", a_large_mean_costs_no_digits),
     ("an_outlier_costs_no_digits", an_outlier_costs_no_digits),

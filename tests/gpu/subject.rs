@@ -11,7 +11,7 @@ use wgpu_batchnorm::{
 const EPSILON: f64 = 1.0 / (1u64 << 24) as f64;
 
 /// Sizes that are not divisible by anything, at the ends of what is allowed, or fatal elsewhere; channels first.
-pub const SIZES: &[&[usize]] = &[
+pub(crate) const SIZES: &[&[usize]] = &[
     &[2, 1],
     &[2, 5, 1, 1],
     &[7, 1],
@@ -28,7 +28,7 @@ pub const SIZES: &[&[usize]] = &[
     &[1, 2, 8],
 ];
 
-pub fn shape(channels_first: &[usize], layout: Layout) -> Shape {
+pub(crate) fn shape(channels_first: &[usize], layout: Layout) -> Shape {
     let mut sizes = channels_first.to_vec();
     if layout == Layout::ChannelsLast {
         sizes[1..].rotate_left(1);
@@ -37,10 +37,10 @@ pub fn shape(channels_first: &[usize], layout: Layout) -> Shape {
 }
 
 /// Numbers that look random, the same in every run.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         // SplitMix64 (Steele, Lea and Flood 2014).
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -49,42 +49,42 @@ impl Random {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    pub fn normals(&mut self, length: usize, mean: f64, deviation: f64) -> Vec<f32> {
+    pub(crate) fn normals(&mut self, length: usize, mean: f64, deviation: f64) -> Vec<f32> {
         (0..length).map(|_| (mean + deviation * self.normal()) as f32).collect()
     }
 }
 
 /// The inputs of a step.
 #[derive(Clone)]
-pub struct Setup {
-    pub shape: Shape,
-    pub options: Options,
-    pub mode: Mode,
-    pub x: Vec<f32>,
-    pub dy: Vec<f32>,
-    pub weight: Vec<f32>,
-    pub bias: Vec<f32>,
-    pub running: RunningValues,
+pub(crate) struct Setup {
+    pub(crate) shape: Shape,
+    pub(crate) options: Options,
+    pub(crate) mode: Mode,
+    pub(crate) x: Vec<f32>,
+    pub(crate) dy: Vec<f32>,
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) running: RunningValues,
 }
 
 /// What a step gives.
-pub struct Results {
-    pub y: Vec<f32>,
-    pub statistics: BatchStatistics,
-    pub inv_std: Vec<f32>,
-    pub running: Option<RunningValues>,
-    pub dx: Vec<f32>,
-    pub dweight: Vec<f32>,
-    pub dbias: Vec<f32>,
+pub(crate) struct Results {
+    pub(crate) y: Vec<f32>,
+    pub(crate) statistics: BatchStatistics,
+    pub(crate) inv_std: Vec<f32>,
+    pub(crate) running: Option<RunningValues>,
+    pub(crate) dx: Vec<f32>,
+    pub(crate) dweight: Vec<f32>,
+    pub(crate) dbias: Vec<f32>,
 }
 
 impl Setup {
     /// Normal data of the given mean and deviation, all options on, training.
-    pub fn new(shape: Shape, mean: f64, deviation: f64) -> Self {
+    pub(crate) fn new(shape: Shape, mean: f64, deviation: f64) -> Self {
         let mut random = Random(shape.elements() as u64 * 31 + shape.channels() as u64);
         let channels = shape.channels();
         Self {
@@ -104,7 +104,7 @@ impl Setup {
     }
 
     /// Replaces each value of x by a function of its channel, its place in the channel and itself.
-    pub fn with_x(mut self, value: impl Fn(usize, usize, f32) -> f32) -> Self {
+    pub(crate) fn with_x(mut self, value: impl Fn(usize, usize, f32) -> f32) -> Self {
         let shape = self.shape;
         for n in 0..shape.samples() {
             for c in 0..shape.channels() {
@@ -117,7 +117,7 @@ impl Setup {
         self
     }
 
-    pub fn run(&self, context: &Context) -> Result<Results, Failed> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Results, Failed> {
         let batch_norm = BatchNorm::new(context, self.options)?;
         let channels = self.shape.channels();
         let vector = Shape::new(&[1, channels], Layout::ChannelsLast)?;
@@ -170,13 +170,13 @@ impl Setup {
     }
 
     /// Runs the step, and compares everything it gives with the reference.
-    pub fn check(&self, context: &Context) -> Result<(), Failed> {
+    pub(crate) fn check(&self, context: &Context) -> Result<(), Failed> {
         let results = self.run(context)?;
         self.compare(&results)
             .map_err(|error| format!("{} {:?} {:?}: {error}", self.shape, self.mode, self.options).into())
     }
 
-    pub fn compare(&self, results: &Results) -> Result<(), String> {
+    pub(crate) fn compare(&self, results: &Results) -> Result<(), String> {
         let shape = &self.shape;
         let parameters = Parameters {
             weight: self.options.weight.then_some(self.weight.as_slice()),
@@ -267,7 +267,7 @@ impl Setup {
 }
 
 /// Fails unless `got` is within `bound` of `expected`, both finite, or both are not.
-pub fn near(what: &str, got: f32, expected: f64, bound: f64) -> Result<(), String> {
+pub(crate) fn near(what: &str, got: f32, expected: f64, bound: f64) -> Result<(), String> {
     let error = (f64::from(got) - expected).abs();
     let passes = if expected.is_finite() { error <= bound } else { !got.is_finite() };
     if passes {
@@ -278,7 +278,7 @@ pub fn near(what: &str, got: f32, expected: f64, bound: f64) -> Result<(), Strin
 }
 
 /// One plane of the saved statistics.
-pub fn saved_plane(
+pub(crate) fn saved_plane(
     context: &Context,
     saved: &SavedStatistics,
     channels: usize,
@@ -289,7 +289,7 @@ pub fn saved_plane(
 }
 
 /// The contents of a range of the caller's, the way a caller reads them.
-pub fn download(context: &Context, range: &BufferRange) -> Result<Vec<f32>, Failed> {
+pub(crate) fn download(context: &Context, range: &BufferRange) -> Result<Vec<f32>, Failed> {
     let device = context.device();
     let usage = wgpu_batchnorm::wgpu::BufferUsages::MAP_READ | wgpu_batchnorm::wgpu::BufferUsages::COPY_DST;
     let descriptor = wgpu_batchnorm::wgpu::BufferDescriptor {
