@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var sum_dy_x = Vector(0.0);
         for (var k = 0u; k < UNROLL; k++) { // unroll
             sum_dy += select(Vector(0.0), dys[k], k < loads);
-            sum_dy_x += select(Vector(0.0), dys[k] * ((xs[k] - mean_hi) - mean_lo), k < loads);
+            sum_dy_x += select(Vector(0.0), dys[k] * subtract(xs[k], mean_hi, mean_lo), k < loads);
         }
         let none = Channel(0.0);
         sums = combine(sums, GradSums(Pair(gather(sum_dy), none), Pair(gather(sum_dy_x) * inv_std, none)));

@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         for (var k = 0u; k < UNROLL; k++) { // unroll
             if (k < loads) {
-                write(index[k], ((values[k] - mean_hi) - mean_lo) * scale + offset);
+                write(index[k], subtract(values[k], mean_hi, mean_lo) * scale + offset);
             }
         }
     }

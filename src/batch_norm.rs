@@ -113,6 +113,14 @@ pub enum BatchNormError {
         /// The layer's channels.
         expected: usize,
     },
+    /// The gradient has another shape than the input.
+    #[error("dy is {dy}, expected {x} as x: give the gradient of the y that x led to")]
+    Shapes {
+        /// The shape of x.
+        x: Shape,
+        /// The shape of dy.
+        dy: Shape,
+    },
     /// Training needs a variance.
     #[error(
         "{shape} has 1 value per channel, expected more than 1 in training: use a larger batch, or Mode::Evaluation"

@@ -98,8 +98,7 @@ impl Tensor {
 
 /// A batch normalization layer that owns its parameters and submits its own work.
 ///
-/// ```
-/// # if wgpu_batchnorm::Context::new_blocking().is_err() { return Ok(()); }
+/// ```no_run
 /// use wgpu_batchnorm::{Context, Layer, Layout, Mode, Options, Shape, Tensor};
 ///
 /// let context = Context::new_blocking()?;
@@ -281,6 +280,15 @@ impl Layer {
         pollster::block_on(self.running())
     }
 
+    /// The blocking twin of [`Layer::batch_statistics`].
+    ///
+    /// # Errors
+    /// As [`Layer::batch_statistics`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn batch_statistics_blocking(&self) -> Result<BatchStatistics, DeviceError> {
+        pollster::block_on(self.batch_statistics())
+    }
+
     /// Mean and biased variance that normalized the last batch.
     ///
     /// # Errors
@@ -315,6 +323,9 @@ impl Layer {
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
     pub fn submit_backward(&mut self, x: &Tensor, dy: &Tensor) -> Result<Gradients, BatchNormError> {
+        if x.shape != dy.shape {
+            return Err(BatchNormError::Shapes { x: x.shape, dy: dy.shape });
+        }
         let context = self.batch_norm.context();
         let gradient = |wanted: bool| {
             wanted.then(|| Vector::upload(context, &vec![0.0; self.options().channels])).transpose()

@@ -71,7 +71,8 @@ impl RunningStatistics {
         pollster::block_on(self.download(context))
     }
 
-    /// The values, after everything that was submitted before. The buffers need usage `COPY_SRC`.
+    /// The values, after everything that was submitted before: as many as the ranges hold. The buffers
+    /// need usage `COPY_SRC`.
     ///
     /// # Errors
     /// [`DeviceError`] if the device has no memory for the copy or is lost.
@@ -126,12 +127,15 @@ impl SavedStatistics {
         context.check_alive()?;
         let bytes = Self::bytes(channels);
         let buffer = crate::device::create_buffer(context.device(), "saved", bytes, STATE_USAGE)?;
-        Ok(Self::in_range(context.range(buffer)))
+        Ok(Self::in_range(context.range(buffer), channels))
     }
 
-    /// A range of the caller's, [`SavedStatistics::bytes`] long.
-    pub fn in_range(range: impl Into<BufferRange>) -> Self {
-        Self { range: range.into(), origin: Arc::default() }
+    /// The first [`SavedStatistics::bytes`] of a range of the caller's. That the range has them is
+    /// checked when it is bound.
+    pub fn in_range(range: impl Into<BufferRange>, channels: usize) -> Self {
+        let mut range = range.into();
+        range.size = range.size.min(Self::bytes(channels));
+        Self { range, origin: Arc::default() }
     }
 
     /// Mean and biased variance of the last forward pass that was submitted. The buffer needs usage

@@ -16,6 +16,7 @@ pub(crate) fn backward_reduce(problem: &Problem<'_>) -> (Vec<Dispatch>, u64) {
             traversal.tile.vector(),
             problem.view.file(),
             EXACT,
+            EXACT_VECTOR,
             RECORDS,
             COEFFICIENTS,
             GRAD_SUMS,

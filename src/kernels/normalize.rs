@@ -15,7 +15,15 @@ pub(crate) fn normalize(problem: &Problem<'_>, in_place: bool) -> Vec<Dispatch> 
         resources.push(Resource::Y);
         OUTPUT_Y
     };
-    let files =
-        vec![PARAMS, TILE, traversal.tile.vector(), problem.view.file(), COEFFICIENTS, output, NORMALIZE];
+    let files = vec![
+        PARAMS,
+        TILE,
+        traversal.tile.vector(),
+        problem.view.file(),
+        EXACT_VECTOR,
+        COEFFICIENTS,
+        output,
+        NORMALIZE,
+    ];
     problem.over_tensors(&traversal, &Kernel { step: Step::Normalize, files, resources })
 }

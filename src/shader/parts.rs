@@ -42,6 +42,7 @@ parts! {
     PARAMS = "shared/params.wgsl",
     TILE = "shared/tile.wgsl",
     EXACT = "shared/exact.wgsl",
+    EXACT_VECTOR = "shared/exact_vector.wgsl",
     INVERSE_SQRT = "shared/inverse_sqrt.wgsl",
     RECORDS = "shared/records.wgsl",
     COEFFICIENTS = "shared/coefficients.wgsl",

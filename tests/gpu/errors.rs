@@ -204,7 +204,7 @@ fn ranges(context: &Context) -> Result<(), Failed> {
     expect(step.bind_forward(&ForwardTensors { workspace, ..step.forward() }), "workspace", |e| {
         matches!(e, BatchNormError::Tensor(TensorError::TooSmall { tensor: "workspace", .. }))
     })?;
-    let saved = SavedStatistics::in_range(short.range().clone());
+    let saved = SavedStatistics::in_range(short.range().clone(), CHANNELS);
     expect(step.bind_forward(&ForwardTensors { saved: &saved, ..step.forward() }), "saved", |e| {
         matches!(e, BatchNormError::Tensor(TensorError::TooSmall { tensor: "saved", .. }))
     })?;
@@ -361,6 +361,7 @@ fn uploads(context: &Context) -> Result<(), Failed> {
         matches!(e, UploadError::Length { .. })
     })?;
     layer.set_weight(&[1.0; 3])?;
+    let other = Tensor::zeros(context, Shape::new(&[1, 3, 2], Layout::ChannelsFirst)?)?;
     let x = Tensor::upload(context, shape, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
     expect(layer.submit_backward(&x, &x), "no forward", |e| {
         matches!(e, BatchNormError::Tensor(_) | BatchNormError::NoForward { .. })

@@ -15,6 +15,7 @@ mod running_stats;
 mod statistics;
 
 mod errors;
+mod layer;
 mod oracle;
 mod properties;
 mod recording;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         ("oracle", oracle::TESTS),
         ("properties", properties::TESTS),
         ("recording", recording::TESTS),
+        ("layer", layer::TESTS),
         ("errors", errors::TESTS),
     ];
     let mut trials = vec![Trial::test("every_step_has_its_tests", move || {

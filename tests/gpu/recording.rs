@@ -72,7 +72,8 @@ fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Faile
                     var: arena.values(&setup.running.var),
                     num_batches_tracked: arena.bytes(4 * channels as u64),
                 };
-                let saved = SavedStatistics::in_range(arena.bytes(SavedStatistics::bytes(channels)));
+                let saved =
+                    SavedStatistics::in_range(arena.bytes(SavedStatistics::bytes(channels)), channels);
                 let dweight = arena.bytes(4 * channels as u64);
                 let dbias = arena.bytes(4 * channels as u64);
                 let workspace = Some(arena.bytes(batch_norm.workspace_bytes(&setup.shape)?));

@@ -44,6 +44,16 @@ fn missing(program: &Utf8Path) -> anyhow::Result<Option<String>> {
     Ok(Some(if said.is_empty() { format!("{program} info: {}", info.status) } else { said.to_owned() }))
 }
 
+/// Gives a program that uses an adapter the folder that Mesa's driver asks for, where a machine without a
+/// desktop has none: the driver would print a line that looks like an error, and go on.
+pub(crate) fn with_runtime_folder(program: &mut Command) -> &mut Command {
+    const FOLDER: &str = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(FOLDER).is_none() {
+        program.env(FOLDER, std::env::temp_dir());
+    }
+    program
+}
+
 /// A sentence about the variables that may hide adapters, or nothing if none is set.
 fn restrictions(variable: impl Fn(&str) -> Option<String>) -> String {
     let set = RESTRICTING.iter().filter_map(|name| Some(format!("{name}={}", variable(name)?)));

@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     adapter::ensure(&program)?;
     let mut bench = Command::new(&program);
     bench.arg("bench").args(&arguments.passed_on);
-    let status = bench.status().with_context(|| format!("cannot run {program}"))?;
+    let status =
+        adapter::with_runtime_folder(&mut bench).status().with_context(|| format!("cannot run {program}"))?;
     Ok(cargo::exit_code(status))
 }

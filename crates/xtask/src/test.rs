@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     adapter::ensure(&program)?;
     let mut test = cargo::command();
     test.arg("test").args(&arguments.passed_on).env(REQUIRE_ADAPTER, "1");
-    let status = test.status().context("cannot run cargo test")?;
+    let status = adapter::with_runtime_folder(&mut test).status().context("cannot run cargo test")?;
     Ok(cargo::exit_code(status))
 }
 

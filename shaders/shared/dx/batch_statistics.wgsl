@@ -15,6 +15,6 @@ fn coefficients_of(channel: u32) -> Coefficients {
 fn read(i: u32) -> Loaded { return Loaded(dy[i], x[i]); }
 
 fn input_gradient(loaded: Loaded, c: Coefficients) -> Vector {
-    let centered = (loaded.x - spread(c.mean_hi)) - spread(c.mean_lo);
+    let centered = subtract(loaded.x, spread(c.mean_hi), spread(c.mean_lo));
     return spread(c.scale) * ((loaded.dy - spread(c.mean_dy)) - centered * spread(c.slope));
 }

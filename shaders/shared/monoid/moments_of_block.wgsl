@@ -11,7 +11,7 @@ fn moments_of_block(values: array<Vector, UNROLL>, loads: u32) -> Moments {
     let mean = gather(sum) / f32(max(count, 1u));
     var m2 = Vector(0.0);
     for (var k = 0u; k < UNROLL; k++) { // unroll
-        let distance = (values[k] - spread(shift)) - spread(mean);
+        let distance = subtract(values[k], spread(shift), spread(mean));
         m2 += select(Vector(0.0), distance * distance, k < loads);
     }
     let exact = two_sum(shift, mean);

@@ -160,24 +160,16 @@ fn steps_of(subject: &Subject) -> Vec<OnAdapter<'_>> {
     let has = |plan: &Plan, step| plan.dispatches().iter().any(|dispatch| dispatch.step() == step);
     let mut steps = Vec::new();
     for step in Step::ALL {
-        let (pass, moves) = (Pass::Step(step.stem()), moves_of(step));
+        let pass = Pass::Step(step.stem());
         if has(forward.plan(), step) {
+            let moves = forward.plan().moves_of(step);
             steps.push(OnAdapter::new(pass, moves, move |pass| Ok(forward.record_step(pass, step)?)));
         } else if has(backward.plan(), step) {
+            let moves = backward.plan().moves_of(step);
             steps.push(OnAdapter::new(pass, moves, move |pass| Ok(backward.record_step(pass, step)?)));
         }
     }
     steps
-}
-
-/// Reads and writes of a full tensor in one run of a step in training.
-fn moves_of(step: Step) -> f64 {
-    match step {
-        Step::Statistics => 1.0,
-        Step::Normalize | Step::BackwardReduce => 2.0,
-        Step::BackwardApply => 3.0,
-        Step::Finalize | Step::RunningStats | Step::BackwardFinalize => 0.0,
-    }
 }
 
 /// Seconds of the CPU baseline: forward in training, forward in evaluation, backward.

@@ -1,0 +1,69 @@
+//! The short path: the same results as the recording path, from upload to download.
+
+use crate::Test;
+use crate::subject::{Setup, shape};
+use libtest_mimic::Failed;
+use wgpu_batchnorm::{Context, Layer, Layout, Mode, Options, RunningValues, Tensor};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_step_of_each_mode", a_step_of_each_mode),
+    ("start_values", start_values),
+    ("downloads_are_futures", downloads_are_futures),
+];
+
+fn a_step_of_each_mode(context: &Context) -> Result<(), Failed> {
+    for mode in [Mode::Training, Mode::Evaluation] {
+        for (weight, bias) in [(true, true), (false, true), (true, false)] {
+            let mut setup = Setup::new(shape(&[4, 6, 5, 3], Layout::ChannelsLast), 1.0, 2.0);
+            setup.mode = mode;
+            setup.options = Options { weight, bias, ..setup.options };
+            let expected = setup.run(context)?;
+            let mut layer = Layer::new(context, setup.options)?;
+            if weight {
+                layer.set_weight(&setup.weight)?;
+            }
+            if bias {
+                layer.set_bias(&setup.bias)?;
+            }
+            layer.set_running(&setup.running)?;
+            let x = Tensor::upload(context, setup.shape, &setup.x)?;
+            let dy = Tensor::upload(context, setup.shape, &setup.dy)?;
+            let y = layer.submit_forward(mode, &x)?;
+            let gradients = layer.submit_backward(&x, &dy)?;
+            let vector =
+                |vector: Option<wgpu_batchnorm::Vector>| vector.map(|v| v.download_blocking()).transpose();
+            assert_eq!(y.download_blocking()?, expected.y);
+            assert_eq!(gradients.dx.download_blocking()?, expected.dx);
+            assert_eq!(vector(gradients.dweight)?, weight.then_some(expected.dweight));
+            assert_eq!(vector(gradients.dbias)?, bias.then_some(expected.dbias));
+            assert_eq!(layer.running_blocking()?, expected.running);
+            assert_eq!(layer.batch_statistics_blocking()?, expected.statistics);
+        }
+    }
+    Ok(())
+}
+
+fn start_values(context: &Context) -> Result<(), Failed> {
+    let mut layer = Layer::new(context, Options::new(2))?;
+    assert_eq!(layer.running_blocking()?, Some(RunningValues::start(2)));
+    assert_eq!(RunningValues::start(2).var, [1.0; 2]);
+    // With mean 0, variance 1, weight 1 and bias 0, evaluation only divides by √(1 + ε).
+    let x = Tensor::upload(context, shape(&[2, 2], Layout::ChannelsFirst), &[1.0, -2.0, 3.0, 4.0])?;
+    let y = layer.submit_forward(Mode::Evaluation, &x)?.download_blocking()?;
+    for (y, x) in y.iter().zip([1.0f32, -2.0, 3.0, 4.0]) {
+        approx::assert_relative_eq!(*y, x / (1.0f32 + 1e-5).sqrt(), max_relative = 2e-7);
+    }
+    Ok(())
+}
+
+/// Two at a time, and without anyone else driving the queue.
+fn downloads_are_futures(context: &Context) -> Result<(), Failed> {
+    let shape = shape(&[2, 3], Layout::ChannelsFirst);
+    let first = Tensor::upload(context, shape, &[1.0; 6])?;
+    let second = Tensor::upload(context, shape, &[2.0; 6])?;
+    let (a, b) = (first.download(), second.download());
+    let b = pollster::block_on(b)?;
+    let a = pollster::block_on(a)?;
+    assert_eq!((a, b), (vec![1.0; 6], vec![2.0; 6]));
+    Ok(())
+}
