@@ -10,6 +10,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let place = place_of(workgroup, lane);
     var cursor = seek(place.channel, place.position);
     var moments = identity();
+    var lost = Channel(0.0);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
         var values: array<Vector, UNROLL>;
@@ -17,8 +18,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             values[k] = x[select(0u, cursor.index, k < loads)];
             cursor = advance(cursor);
         }
-        moments = combine(moments, moments_of_block(values, loads));
+        moments = combine_keeping(moments, moments_of_block(values, loads), &lost);
     }
+    moments.m2 += lost;
     let total = reduce(moments, lane);
     if (place.exists && place.row == 0u) {
         store(params.first_split + place.split, params.first_channel + place.channel, total);

@@ -52,9 +52,9 @@ struct BindingKey {
     accumulations: [Option<Accumulation>; 2],
 }
 
-/// Bindings keep their buffers alive, so only the current ones and those of another batch size (the
-/// last one of an epoch) are kept.
-const KEPT_BINDINGS: usize = 2;
+/// Bindings keep their buffers alive, so only a few are kept: enough for buffers that take turns, two batch
+/// sizes (the last one of an epoch is smaller) and both modes.
+const KEPT_BINDINGS: usize = 8;
 
 /// The tensors of a forward pass.
 #[derive(Clone, Debug)]
@@ -474,7 +474,7 @@ impl BatchNorm {
     }
 
     fn check_tensors(&self, tensors: &[Bound<'_>]) -> Result<(), TensorError> {
-        let alignment = u64::from(self.context.traits().min_buffer_offset_alignment);
+        let alignment = u64::from(self.context.traits().min_storage_buffer_offset_alignment);
         buffer::check(tensors, alignment, self.context.maker())
     }
 }

@@ -36,6 +36,14 @@ pub enum DeviceError {
         /// What the driver said.
         reason: String,
     },
+    /// A range cannot be copied to the host.
+    #[error("{what} cannot be read: {reason}")]
+    Unreadable {
+        /// What was to be read.
+        what: String,
+        /// What is wrong with its range, and what to do.
+        reason: String,
+    },
     /// The device refused something; please report it, because all inputs were checked before.
     #[error("the device refused {what}: {reason}")]
     Refused {
@@ -66,8 +74,8 @@ impl Lost {
 
 /// Runs `create` and returns what it made, or the error that the device reported meanwhile.
 ///
-/// On native devices errors are known at once. In a browser they arrive later: then the value is
-/// returned, and using it reports the error again.
+/// On native devices errors are known at once. In a browser they arrive later than this returns: there
+/// they go to the device's handler of uncaptured errors.
 pub(crate) fn scoped<T>(
     device: &wgpu::Device,
     what: &str,
@@ -131,11 +139,11 @@ fn create(
     usage: wgpu::BufferUsages,
     mapped_at_creation: bool,
 ) -> Result<wgpu::Buffer, DeviceError> {
-    let size = bytes.next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
     let max = device.limits().max_buffer_size;
-    if size > max {
-        return Err(DeviceError::BufferTooLarge { what: what.into(), bytes: size, max });
-    }
+    let size = bytes
+        .checked_next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT)
+        .filter(|&size| size <= max)
+        .ok_or_else(|| DeviceError::BufferTooLarge { what: what.into(), bytes, max })?;
     let label = format!("batch_norm.{what}");
     let descriptor = wgpu::BufferDescriptor { label: Some(&label), size, usage, mapped_at_creation };
     scoped(device, what, size, || device.create_buffer(&descriptor))

@@ -137,3 +137,17 @@ pub use wgpu;
 #[cfg(all(doctest, not(target_arch = "wasm32")))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// wgpu's objects can be shared between threads on native systems, and so can ours.
+#[cfg(not(target_arch = "wasm32"))]
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Context>();
+    shared::<BatchNorm>();
+    shared::<Forward>();
+    shared::<Backward>();
+    shared::<Layer>();
+    shared::<Tensor>();
+    shared::<SavedStatistics>();
+    shared::<RunningStatistics>();
+};

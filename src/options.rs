@@ -51,9 +51,12 @@ pub struct Options {
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum OptionsError {
-    /// No channels.
-    #[error("options have 0 channels, expected at least 1")]
-    Channels,
+    /// No channels, or more than any device can bind.
+    #[error("options have {actual} channels, expected 1 to {}", Options::MAX_CHANNELS)]
+    Channels {
+        /// The channels as given.
+        actual: usize,
+    },
     /// ε is not a positive, finite number that f32 can hold.
     #[error(
         "eps is {actual}, expected a positive finite number of at least {:e} (f32's smallest normal number): PyTorch's default is 1e-5",
@@ -74,6 +77,10 @@ pub enum OptionsError {
 }
 
 impl Options {
+    /// The most channels: their coefficients are one binding, which WebGPU's sizes end at 4 GiB. A device
+    /// may allow fewer, see [`PlanError::TooManyChannels`](crate::PlanError::TooManyChannels).
+    pub const MAX_CHANNELS: usize = 1 << 27;
+
     /// PyTorch's defaults: ε = 1e-5, momentum 0.1, with scale, offset and running statistics.
     pub fn new(channels: usize) -> Self {
         Self {
@@ -91,8 +98,8 @@ impl Options {
     /// # Errors
     /// [`OptionsError`] names the first one that is out of its range.
     pub fn validate(&self) -> Result<(), OptionsError> {
-        if self.channels == 0 {
-            return Err(OptionsError::Channels);
+        if !(1..=Self::MAX_CHANNELS).contains(&self.channels) {
+            return Err(OptionsError::Channels { actual: self.channels });
         }
         let eps = self.eps as f32;
         if !(eps.is_normal() && eps > 0.0) {
@@ -135,6 +142,9 @@ mod tests {
 
     #[test]
     fn there_must_be_channels() {
-        assert_eq!(Options::new(0).validate(), Err(OptionsError::Channels));
+        for actual in [0, Options::MAX_CHANNELS + 1, usize::MAX] {
+            assert_eq!(Options::new(actual).validate(), Err(OptionsError::Channels { actual }));
+        }
+        assert_eq!(Options::new(Options::MAX_CHANNELS).validate(), Ok(()));
     }
 }

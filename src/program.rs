@@ -122,7 +122,7 @@ impl Program {
             .map(|dispatch| context.pipelines().get_or_compile(device, dispatch))
             .collect::<Result<Vec<_>, _>>()?;
         let block = size_of::<Params>();
-        let stride = block.next_multiple_of(context.traits().min_buffer_offset_alignment as usize);
+        let stride = block.next_multiple_of(context.traits().min_uniform_buffer_offset_alignment as usize);
         let mut contents = vec![0u8; stride * dispatches.len()];
         for (bytes, dispatch) in contents.chunks_mut(stride).zip(dispatches) {
             bytes[..block].copy_from_slice(bytemuck::bytes_of(&dispatch.params));

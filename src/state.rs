@@ -116,7 +116,7 @@ pub struct BatchStatistics {
 impl SavedStatistics {
     /// Bytes for C = `channels`.
     pub fn bytes(channels: usize) -> u64 {
-        channels as u64 * crate::plan::SAVED_PLANES * crate::plan::WORD_BYTES
+        (channels as u64).saturating_mul(crate::plan::SAVED_PLANES * crate::plan::WORD_BYTES)
     }
 
     /// A new buffer for `channels` channels.
@@ -180,6 +180,31 @@ impl SavedStatistics {
     }
 }
 
+/// Whether a range can be copied to the host.
+fn check_readable(what: &str, range: &BufferRange) -> Result<(), DeviceError> {
+    let BufferRange { buffer, offset, size, .. } = range;
+    let unreadable = |reason: String| Err(DeviceError::Unreadable { what: what.into(), reason });
+    let alignment = wgpu::COPY_BUFFER_ALIGNMENT;
+    if offset.checked_add(*size).is_none_or(|end| end > buffer.size()) {
+        return unreadable(format!(
+            "{size} bytes from {offset} on are beyond its buffer of {} bytes",
+            buffer.size()
+        ));
+    }
+    if !offset.is_multiple_of(alignment) || !size.is_multiple_of(alignment) {
+        return unreadable(format!(
+            "{size} bytes from {offset} on are not a whole number of {alignment} bytes"
+        ));
+    }
+    if !buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+        return unreadable(format!(
+            "its buffer has usage {:?}: add COPY_SRC when creating it",
+            buffer.usage()
+        ));
+    }
+    Ok(())
+}
+
 /// The contents of a range, after everything that was submitted before.
 pub(crate) async fn download<T: bytemuck::Pod>(
     context: &Context,
@@ -187,6 +212,7 @@ pub(crate) async fn download<T: bytemuck::Pod>(
     range: &BufferRange,
 ) -> Result<Vec<T>, DeviceError> {
     context.check_alive()?;
+    check_readable(what, range)?;
     let copy =
         Download::submit(context.device(), context.queue(), what, &range.buffer, range.offset, range.size)?;
     let bytes = copy.finish().await?;

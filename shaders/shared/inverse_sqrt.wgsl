@@ -7,12 +7,13 @@ fn upper_half(v: f32) -> f32 {
 
 fn inverse_sqrt(v: f32) -> f32 {
     let r = inverseSqrt(v);
-    let product = v * r;
+    let product = opaque(v * r);
     let v_hi = upper_half(v);
     let r_hi = upper_half(r);
     let v_lo = v - v_hi;
     let r_lo = r - r_hi;
     let lost = (((v_hi * r_hi - product) + v_hi * r_lo) + v_lo * r_hi) + v_lo * r_lo;
     let residual = (1.0 - product * r) - lost * r;
-    return r + 0.5 * r * residual;
+    // 1/√∞ is 0, and ∞ · 0 would make the correction NaN.
+    return select(r + 0.5 * r * residual, r, r == 0.0);
 }

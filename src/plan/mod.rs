@@ -57,6 +57,9 @@ pub enum Operation {
     },
 }
 
+/// A tensor of more bindings than this would need more dispatches than anyone wants to wait for.
+const MOST_BINDINGS: u64 = 1 << 16;
+
 /// Why there is no plan for a shape.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +87,24 @@ pub enum PlanError {
         actual: usize,
         /// The most values.
         max: u32,
+    },
+    /// The tensor would have to be bound in too many parts.
+    #[error(
+        "{shape} does not fit {MOST_BINDINGS} storage bindings of {binding_bytes} bytes: raise max_storage_buffer_binding_size when creating the device, or split the batch"
+    )]
+    TooManyBindings {
+        /// The shape as given.
+        shape: Shape,
+        /// The device's limit.
+        binding_bytes: u64,
+    },
+    /// The device's traits are none that a WebGPU device can have.
+    #[error(
+        "the device's {limit} is too small, or no power of two where it must be one: expected at least what WebGPU grants"
+    )]
+    Device {
+        /// The limit that is at fault.
+        limit: &'static str,
     },
     /// The tensor falls into so many parts that the records of all of them exceed a binding.
     #[error(
@@ -178,6 +199,9 @@ impl Plan {
         operation: Operation,
         device: &DeviceTraits,
     ) -> Result<Self, PlanError> {
+        if let Some(limit) = device.unusable() {
+            return Err(PlanError::Device { limit });
+        }
         let binding_bytes = device.max_storage_buffer_binding_size;
         let max = binding_bytes / (COEFFICIENT_PLANES * WORD_BYTES);
         if shape.channels() as u64 > max {
@@ -195,6 +219,9 @@ impl Plan {
             max: u32::MAX,
         })?;
         let problem = Problem::new(shape, device, common_params(shape, options, count));
+        if problem.view.bindings(device) > MOST_BINDINGS {
+            return Err(PlanError::TooManyBindings { shape: *shape, binding_bytes });
+        }
         let (dispatches, splits) = match operation {
             Operation::Forward { mode, in_place } => forward(&problem, options, mode, in_place),
             Operation::Backward { mode, dx, in_place, dweight, dbias } => {
@@ -211,7 +238,7 @@ impl Plan {
             }
         };
         let channels = shape.channels() as u64;
-        let alignment = u64::from(device.min_buffer_offset_alignment);
+        let alignment = u64::from(device.min_storage_buffer_offset_alignment);
         let coefficients = 0..COEFFICIENT_PLANES * WORD_BYTES * channels;
         let first_record = coefficients.end.next_multiple_of(alignment);
         // A binding may not be empty, even where no record is read.

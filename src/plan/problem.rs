@@ -45,7 +45,9 @@ impl<'a> Problem<'a> {
     /// How a step with this kind of work goes over the big tensors.
     pub(crate) fn traverse(&self, work: Work) -> Traversal {
         let parts = self.view.parts(self.device);
-        let mut tile = Tile::for_tensor(&self.view, self.device, work);
+        let largest = parts.iter().max_by_key(|part| part.size).cloned();
+        let largest = largest.unwrap_or_else(|| self.view.whole());
+        let mut tile = Tile::for_part(&self.view, &largest, self.device, work);
         loop {
             let traversal = Traversal::new(&self.view, tile, parts.clone());
             let records = traversal.splits * self.channels * RECORD_BYTES;
@@ -55,7 +57,8 @@ impl<'a> Problem<'a> {
             let grid_too_large = longest.div_ceil(tile.positions())
                 > u64::from(self.device.max_compute_workgroups_per_dimension);
             // Twice the positions a tile halves both, until one tile has all of a part.
-            if !(too_many_records || grid_too_large) || longest <= tile.positions() {
+            let largest_tile = longest <= tile.positions() || tile.blocks >= Tile::MOST_BLOCKS;
+            if !(too_many_records || grid_too_large) || largest_tile {
                 return traversal;
             }
             tile.blocks *= 2;

@@ -159,7 +159,7 @@ fn check_limits(shape: &Shape, plan: &Plan, device: &DeviceTraits) {
         let merges = dispatch.params.splits.div_ceil(dispatch.tile.rows);
         assert!(dispatch.tile.blocks + merges < 65_535, "{context}");
         for piece in &dispatch.pieces {
-            assert_eq!(piece.offset % u64::from(device.min_buffer_offset_alignment), 0, "{context}");
+            assert_eq!(piece.offset % u64::from(device.min_storage_buffer_offset_alignment), 0, "{context}");
             if let Some(size) = piece.size {
                 assert!(size > 0 && size <= device.max_storage_buffer_binding_size, "{context}");
                 assert!(piece.offset + size <= tensor_bytes, "{context}");
@@ -169,7 +169,7 @@ fn check_limits(shape: &Shape, plan: &Plan, device: &DeviceTraits) {
         assert!(dispatch.pieces.len() <= 8, "{context}: WebGPU grants 8 storage buffers");
     }
     for range in [&plan.coefficients, &plan.records] {
-        assert_eq!(range.start % u64::from(device.min_buffer_offset_alignment), 0);
+        assert_eq!(range.start % u64::from(device.min_storage_buffer_offset_alignment), 0);
         assert!(range.end - range.start <= device.max_storage_buffer_binding_size, "{shape}: {range:?}");
     }
     assert!(plan.coefficients.end <= plan.records.start);
@@ -187,7 +187,7 @@ fn in_layout(sizes: &[usize], layout: Layout) -> Vec<usize> {
 fn tiny_device(kind: DeviceKind, binding: u64, alignment: u32) -> DeviceTraits {
     DeviceTraits {
         max_storage_buffer_binding_size: binding,
-        min_buffer_offset_alignment: alignment,
+        min_storage_buffer_offset_alignment: alignment,
         max_compute_workgroups_per_dimension: 16,
         ..DeviceTraits::webgpu_defaults(kind)
     }
@@ -252,6 +252,7 @@ const SHAPES: &[&[usize]] = &[
     &[3, 3, 70_000_003],
     &[70_000, 3, 5],
     &[2, 65, 1],
+    &[6_000_001, 2049],
 ];
 
 #[test]
@@ -312,6 +313,26 @@ fn what_the_kernels_cannot_address_is_refused() {
     let long = shape(&[5, 1, 1 << 30], Layout::ChannelsFirst);
     let error = Plan::new(&long, &Options::new(1), TRAINING, &device);
     assert!(matches!(error, Err(PlanError::TooManyValues { max: u32::MAX, .. })), "{error:?}");
+    let endless = shape(&[(1 << 32) - 1, 6_700_000], Layout::ChannelsFirst);
+    let error = Plan::new(&endless, &Options::new(6_700_000), TRAINING, &device);
+    assert!(matches!(error, Err(PlanError::TooManyBindings { .. })), "{error:?}");
+    let small = shape(&[2, 3, 4], Layout::ChannelsFirst);
+    for (device, limit) in [
+        (
+            DeviceTraits { min_storage_buffer_offset_alignment: 0, ..device.clone() },
+            "min_storage_buffer_offset_alignment",
+        ),
+        (
+            DeviceTraits { max_compute_workgroups_per_dimension: 0, ..device.clone() },
+            "max_compute_workgroups_per_dimension",
+        ),
+        (
+            DeviceTraits { max_storage_buffers_per_shader_stage: 4, ..device.clone() },
+            "max_storage_buffers_per_shader_stage",
+        ),
+    ] {
+        assert_eq!(Plan::new(&small, &Options::new(3), TRAINING, &device), Err(PlanError::Device { limit }));
+    }
 }
 
 /// Every variant that a plan can hold, by all options and a spread of shapes.

@@ -1,8 +1,8 @@
 //! How the lanes of a workgroup share the work: the numbers that shape a kernel.
 
 use super::traits::{DeviceKind, DeviceTraits};
-use super::view::View;
-use crate::shader::parts::{self, Part};
+use super::view::{Part, View};
+use crate::shader::parts::{self, Part as File};
 
 /// What a dispatch does with the big tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,14 @@ impl Tile {
     /// Bytes of the largest record a lane may hold in workgroup memory: four words a channel, four channels.
     const RECORD_BYTES: u32 = 64;
 
-    /// The tile for a tensor, before it is known how many tiles a part or the workspace can take.
-    pub(crate) fn for_tensor(view: &View, device: &DeviceTraits, work: Work) -> Self {
+    /// lavapipe leaves all loops of an invocation, silently, after 65,535 iterations.
+    pub(crate) const MOST_BLOCKS: u32 = 1 << 15;
+
+    /// The tile for the largest part of a tensor, before it is known how many records the workspace holds.
+    pub(crate) fn for_part(view: &View, part: &Part, device: &DeviceTraits, work: Work) -> Self {
         let wishes = wishes(device.kind, work);
         let width = view.width();
-        let (channels, positions) = (view.lane_channels(), view.positions());
+        let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part));
         let lanes = lanes(wishes.workgroup, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width };
@@ -128,7 +131,7 @@ impl Tile {
     }
 
     /// The file for the slot `vector`.
-    pub(crate) fn vector(&self) -> Part {
+    pub(crate) fn vector(&self) -> File {
         match self.width {
             4 => parts::VECTOR_4,
             2 => parts::VECTOR_2,
@@ -137,7 +140,7 @@ impl Tile {
     }
 
     /// The file for the slot `reduction`.
-    pub(crate) fn reduction(&self) -> Part {
+    pub(crate) fn reduction(&self) -> File {
         if self.rows == 1 { parts::REDUCTION_NONE } else { parts::REDUCTION_TREE }
     }
 }
@@ -160,7 +163,7 @@ fn pow2_at_least(wanted: u64, most: u32) -> u32 {
 /// At least `blocks`, with four significant bits: one number serves many shapes, and so do the shaders
 /// that are made for it.
 fn few_values(blocks: u64) -> u32 {
-    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX >> 1);
+    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX).min(Tile::MOST_BLOCKS);
     let step = 1 << blocks.max(8).ilog2().saturating_sub(3);
     blocks.next_multiple_of(step)
 }

@@ -17,8 +17,12 @@ pub struct DeviceTraits {
     pub kind: DeviceKind,
     /// Bytes of the largest storage binding; larger tensors are bound in parts.
     pub max_storage_buffer_binding_size: u64,
-    /// Bytes that an offset of a binding must be a multiple of, storage and uniform alike.
-    pub min_buffer_offset_alignment: u32,
+    /// Bytes that an offset of a storage binding must be a multiple of.
+    pub min_storage_buffer_offset_alignment: u32,
+    /// Bytes that an offset of a uniform binding must be a multiple of.
+    pub min_uniform_buffer_offset_alignment: u32,
+    /// The most storage bindings of a kernel.
+    pub max_storage_buffers_per_shader_stage: u32,
     /// The most workgroups in each dimension of a dispatch; larger grids get a second dimension.
     pub max_compute_workgroups_per_dimension: u32,
     /// The most invocations in a workgroup.
@@ -28,6 +32,25 @@ pub struct DeviceTraits {
 }
 
 impl DeviceTraits {
+    /// The name of the first limit with which nothing can be planned, if there is one.
+    pub(crate) fn unusable(&self) -> Option<&'static str> {
+        let limits = [
+            (self.max_storage_buffer_binding_size < 1024, "max_storage_buffer_binding_size"),
+            (
+                !self.min_storage_buffer_offset_alignment.is_power_of_two(),
+                "min_storage_buffer_offset_alignment",
+            ),
+            (
+                !self.min_uniform_buffer_offset_alignment.is_power_of_two(),
+                "min_uniform_buffer_offset_alignment",
+            ),
+            (self.max_storage_buffers_per_shader_stage < 8, "max_storage_buffers_per_shader_stage"),
+            (self.max_compute_workgroups_per_dimension == 0, "max_compute_workgroups_per_dimension"),
+            (self.max_compute_invocations_per_workgroup == 0, "max_compute_invocations_per_workgroup"),
+        ];
+        limits.into_iter().find_map(|(unusable, name)| unusable.then_some(name))
+    }
+
     /// A device with the limits that every WebGPU implementation has.
     pub fn webgpu_defaults(kind: DeviceKind) -> Self {
         Self::from_limits(kind, &wgpu::Limits::defaults())
@@ -46,11 +69,14 @@ impl DeviceTraits {
         Self {
             kind,
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
-            min_buffer_offset_alignment: limits
-                .min_storage_buffer_offset_alignment
-                .max(limits.min_uniform_buffer_offset_alignment),
+            min_storage_buffer_offset_alignment: limits.min_storage_buffer_offset_alignment,
+            min_uniform_buffer_offset_alignment: limits.min_uniform_buffer_offset_alignment,
+            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage,
             max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
-            max_compute_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
+            // Workgroups are one-dimensional, so the narrower of the two limits holds.
+            max_compute_invocations_per_workgroup: limits
+                .max_compute_invocations_per_workgroup
+                .min(limits.max_compute_workgroup_size_x),
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
         }
     }

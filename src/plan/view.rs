@@ -72,14 +72,13 @@ impl View {
         if self.is_channels_last() { u64::from(self.width()) } else { 1 }
     }
 
-    /// Lane channels of the whole tensor.
-    pub(crate) fn lane_channels(&self) -> u64 {
-        self.channels / self.channels_per_lane()
+    fn bytes(&self) -> u64 {
+        self.samples * self.channels * self.row * ELEMENT_BYTES
     }
 
-    /// Positions of one lane channel in the whole tensor.
-    pub(crate) fn positions(&self) -> u64 {
-        self.samples * self.row * self.channels_per_lane() / u64::from(self.width())
+    /// About how many parts the tensor falls into.
+    pub(crate) fn bindings(&self, device: &DeviceTraits) -> u64 {
+        self.bytes() / binding_limit(device).max(1)
     }
 
     fn element(&self, sample: u64, channel: u64, column: u64) -> u64 {
@@ -95,12 +94,10 @@ impl View {
     /// Whole samples if one fits, else whole rows, else pieces of rows. Channels last is cut along the
     /// positions only, since C itself is bounded by the arrays per channel.
     pub(crate) fn parts(&self, device: &DeviceTraits) -> Vec<Part> {
-        let alignment = u64::from(device.min_buffer_offset_alignment);
-        // Vector indices are u32; half of that leaves room for what a tile reaches beyond the end.
-        let limit = device.max_storage_buffer_binding_size.min(ELEMENT_BYTES << 31);
-        let elements = self.samples * self.channels * self.row;
-        if elements * ELEMENT_BYTES <= limit {
-            return vec![self.part(0..self.samples, 0..self.channels, 0..self.row, 0, alignment)];
+        let alignment = u64::from(device.min_storage_buffer_offset_alignment);
+        let limit = binding_limit(device);
+        if self.bytes() <= limit {
+            return vec![self.whole()];
         }
         // A part may begin anywhere, so its binding may begin up to one alignment earlier.
         let budget = (limit.saturating_sub(alignment) / ELEMENT_BYTES).max(1);
@@ -134,6 +131,11 @@ impl View {
             }
         }
         parts
+    }
+
+    /// The whole tensor as one part.
+    pub(crate) fn whole(&self) -> Part {
+        self.part(0..self.samples, 0..self.channels, 0..self.row, 0, ELEMENT_BYTES)
     }
 
     fn part(
@@ -184,6 +186,12 @@ impl View {
     pub(crate) fn sample_stride(&self) -> u64 {
         self.channels * self.row / u64::from(self.width())
     }
+}
+
+/// Bytes that are bound at once: vector indices are u32, and half of that leaves room for what a tile
+/// reaches beyond the end.
+fn binding_limit(device: &DeviceTraits) -> u64 {
+    device.max_storage_buffer_binding_size.min(ELEMENT_BYTES << 31)
 }
 
 /// `0..total` cut into pieces of `length`, the last one shorter.

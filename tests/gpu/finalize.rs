@@ -7,6 +7,7 @@ use wgpu_batchnorm::{Context, Layout, Mode, Options};
 
 pub(crate) const TESTS: &[Test] = &[
     ("inverse_deviation_is_within_one_ulp", inverse_deviation_is_within_one_ulp),
+    ("an_infinite_variance_gives_beta", an_infinite_variance_gives_beta),
     ("a_constant_channel_has_variance_zero", a_constant_channel_has_variance_zero),
 ];
 
@@ -40,6 +41,16 @@ fn inverse_deviation_is_within_one_ulp(context: &Context) -> Result<(), Failed> 
     } else {
         Err(format!("1/σ is off by {error} ULP at variance {variance:e}").into())
     }
+}
+
+/// 1/√∞ = 0, as in PyTorch.
+fn an_infinite_variance_gives_beta(context: &Context) -> Result<(), Failed> {
+    let mut setup = Setup::new(shape(&[2, 3, 4], Layout::ChannelsFirst), 0.0, 1.0);
+    setup.mode = Mode::Evaluation;
+    setup.running.var[1] = f32::INFINITY;
+    let results = setup.run(context)?;
+    let y = results.y[setup.shape.index(1, 1, 2)];
+    if (y, results.inv_std[1]) == (setup.bias[1], 0.0) { Ok(()) } else { Err(format!("y is {y}").into()) }
 }
 
 fn a_constant_channel_has_variance_zero(context: &Context) -> Result<(), Failed> {

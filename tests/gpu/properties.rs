@@ -9,6 +9,7 @@ use wgpu_batchnorm::{Context, Layout, Mode, Momentum, Options};
 
 pub(crate) const TESTS: &[Test] = &[
     ("any_step_matches_the_reference", any_step_matches_the_reference),
+    ("few_channels_with_many_values", few_channels_with_many_values),
     ("the_same_bits_in_every_run", the_same_bits_in_every_run),
     ("both_layouts_have_the_same_statistics", both_layouts_have_the_same_statistics),
 ];
@@ -40,6 +41,15 @@ fn any_step_matches_the_reference(context: &Context) -> Result<(), Failed> {
             setup.check(context).map_err(|error| TestCaseError::fail(format!("{error:?}")))
         },
     )?;
+    Ok(())
+}
+
+fn few_channels_with_many_values(context: &Context) -> Result<(), Failed> {
+    for sizes in [&[3usize, 5, 200_003][..], &[1, 2, 1000, 1001], &[2, 1, 400_004], &[100_003, 6]] {
+        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+            Setup::new(shape(sizes, layout), 50.0, 3.0).check(context)?;
+        }
+    }
     Ok(())
 }
 

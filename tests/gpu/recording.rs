@@ -36,7 +36,7 @@ impl<'c> Arena<'c> {
     }
 
     fn bytes(&mut self, bytes: u64) -> BufferRange {
-        let alignment = u64::from(self.context.traits().min_buffer_offset_alignment);
+        let alignment = u64::from(self.context.traits().min_storage_buffer_offset_alignment);
         let start = self.used.next_multiple_of(alignment);
         self.used = start + bytes;
         BufferRange::new(&self.buffer, start..self.used)

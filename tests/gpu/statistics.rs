@@ -3,12 +3,13 @@
 use crate::Test;
 use crate::subject::{SIZES, Setup, shape};
 use libtest_mimic::Failed;
-use wgpu_batchnorm::{Context, Layout};
+use wgpu_batchnorm::{BatchNorm, Context, DeviceKind, Layout, Mode, Operation};
 
 pub(crate) const TESTS: &[Test] = &[
     ("every_size_and_layout", every_size_and_layout),
     ("a_large_mean_costs_no_digits", a_large_mean_costs_no_digits),
     ("an_outlier_costs_no_digits", an_outlier_costs_no_digits),
+    ("many_blocks_lose_no_digits", many_blocks_lose_no_digits),
     ("exactly_representable_statistics_are_exact", exactly_representable_statistics_are_exact),
     ("nan_and_infinity_stay_in_their_channel", nan_and_infinity_stay_in_their_channel),
 ];
@@ -45,6 +46,26 @@ fn an_outlier_costs_no_digits(context: &Context) -> Result<(), Failed> {
         }
         // A mean that drifts by many deviations along the channel.
         setup.clone().with_x(|_, i, x| x + i as f32 * 0.5).check(context)?;
+    }
+    Ok(())
+}
+
+/// Data that repeat: every lane makes the same rounding errors, hundreds of times over, so that no later
+/// merge averages them out. So many channels leave few splits, and each lane many blocks.
+fn many_blocks_lose_no_digits(context: &Context) -> Result<(), Failed> {
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let setup = Setup::new(shape(&[1, 512, 20_001], layout), 0.0, 1.0)
+            .with_x(|c, i, _| 0.1 * (1 + i % 4) as f32 + c as f32);
+        let plan = BatchNorm::new(context, setup.options)?
+            .plan(&setup.shape, Operation::Forward { mode: Mode::Training, in_place: false })?;
+        let statistics = plan.dispatches().first().ok_or("a dispatch")?;
+        let lanes =
+            statistics.grid().map(u64::from).iter().product::<u64>() * u64::from(statistics.workgroup_size());
+        let per_lane = setup.shape.elements() as u64 / lanes;
+        if context.traits().kind == DeviceKind::Cpu && per_lane < 4000 {
+            return Err(format!("{per_lane} values a lane: the test tests nothing").into());
+        }
+        setup.check(context)?;
     }
     Ok(())
 }

@@ -92,6 +92,6 @@ fn without_an_adapter_everything_says_what_to_install() {
     let case = cases().join("nc_train.safetensors");
     for arguments in ["info".to_owned(), format!("verify {}", case.display()), "bench".to_owned()] {
         run(&mut without_adapter(&arguments))
-            .expect_error(1, &["no adapter at all", "apt-get install mesa-vulkan-drivers"]);
+            .expect_error(1, &["there is no adapter", "apt-get install mesa-vulkan-drivers"]);
     }
 }

@@ -51,8 +51,8 @@ fn find_in_folder(
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => find_in_folder(&path, seen, found)?,
             Ok(_) if is_case => found.push(path),
-            // A dangling link: a case that is gone must not go unnoticed, anything else is not ours.
-            Err(source) if is_case => return Err(cannot_open(&path, source)),
+            // A dangling link is a case that cannot be read; anything else is not ours.
+            Err(_) if is_case => found.push(path),
             Ok(_) | Err(_) => {}
         }
     }

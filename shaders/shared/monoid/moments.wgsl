@@ -10,11 +10,20 @@ fn identity() -> Moments {
 
 // Chan, Golub and LeVeque (1979); nothing cancels, since every term of M2 is positive.
 fn combine(a: Moments, b: Moments) -> Moments {
+    var lost = Channel(0.0);
+    return combine_keeping(a, b, &lost);
+}
+
+// The same, and what rounding takes from M2 is added to `lost`: a lane that merges hundreds of blocks
+// loses the same digits as its neighbours where the data repeat, so no later merge averages it out.
+fn combine_keeping(a: Moments, b: Moments, lost: ptr<function, Channel>) -> Moments {
     let count = a.count + b.count;
     let share = f32(b.count) / f32(max(count, 1u));
-    let delta = (b.mean_hi - a.mean_hi) + (b.mean_lo - a.mean_lo);
+    let delta = opaque(b.mean_hi - a.mean_hi) + opaque(b.mean_lo - a.mean_lo);
     let mean = two_sum(a.mean_hi, a.mean_lo + delta * share);
-    let m2 = a.m2 + b.m2 + delta * delta * (share * f32(a.count));
+    let sum = two_sum(a.m2, b.m2 + delta * delta * (share * f32(a.count)));
+    let m2 = sum.hi;
+    *lost += select(sum.lo, Channel(0.0), a.count == 0u || b.count == 0u);
     // An empty side has no mean to merge; taking the other as it is also keeps its mean_lo whole.
     return Moments(
         count,
