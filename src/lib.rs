@@ -118,6 +118,7 @@ mod resource;
 mod shader;
 mod shape;
 mod state;
+mod tensor;
 
 pub use batch_norm::{
     Backward, BackwardTensors, BatchNorm, BatchNormError, Forward, ForwardTensors, Recorder,
@@ -126,11 +127,12 @@ pub use buffer::{BufferRange, TensorError};
 pub use context::{Context, ContextError};
 pub use device::DeviceError;
 pub use kernels::Step;
-pub use layer::{Gradients, Layer, LayerError, Tensor, UploadError, Vector};
+pub use layer::{Gradients, Layer, LayerError};
 pub use options::{Mode, Momentum, Options, OptionsError};
 pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Plan, PlanError};
 pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, RunningStatistics, RunningValues, SavedStatistics};
+pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.
 pub use wgpu;
 

@@ -12,7 +12,8 @@ use crate::FindError;
 ///
 /// A file is taken whatever it is called. A folder stands for all `*.safetensors` files in it and
 /// the folders below it, sorted by path; symbolic links are followed, and a folder that is reached
-/// twice counts once, so that a cycle of links ends. A folder without such files adds none.
+/// twice counts once, so that a cycle of links ends. A link to nothing is given like a file, and fails
+/// when it is loaded. A folder without such files adds none.
 ///
 /// # Errors
 /// [`FindError`] naming the path that does not exist or cannot be read.
