@@ -28,7 +28,7 @@ pub(crate) fn backward_apply(problem: &Problem<'_>, mode: Mode, in_place: bool) 
         TILE,
         traversal.tile.vector(),
         problem.view.file(),
-        EXACT_VECTOR,
+        problem.subtract(),
         COEFFICIENTS,
         formula,
         output,

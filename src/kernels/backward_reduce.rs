@@ -16,7 +16,7 @@ pub(crate) fn backward_reduce(problem: &Problem<'_>) -> (Vec<Dispatch>, u64) {
             traversal.tile.vector(),
             problem.view.file(),
             EXACT,
-            EXACT_VECTOR,
+            problem.subtract(),
             RECORDS,
             COEFFICIENTS,
             GRAD_SUMS,

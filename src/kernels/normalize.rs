@@ -20,7 +20,7 @@ pub(crate) fn normalize(problem: &Problem<'_>, in_place: bool) -> Vec<Dispatch> 
         TILE,
         traversal.tile.vector(),
         problem.view.file(),
-        EXACT_VECTOR,
+        problem.subtract(),
         COEFFICIENTS,
         output,
         NORMALIZE,

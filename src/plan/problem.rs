@@ -1,13 +1,13 @@
 //! From a tensor and a device to dispatches: the part of planning that all steps share.
 
 use super::tile::{Tile, Work};
-use super::traits::DeviceTraits;
+use super::traits::{DeviceKind, DeviceTraits};
 use super::view::{Part, View};
 use super::{Dispatch, Piece};
 use crate::kernels::Step;
 use crate::params::Params;
 use crate::resource::Resource;
-use crate::shader::parts::Part as File;
+use crate::shader::parts::{self, Part as File};
 use crate::shape::Shape;
 
 /// What the steps of one plan have in common.
@@ -40,6 +40,14 @@ pub(crate) struct Kernel {
 impl<'a> Problem<'a> {
     pub(crate) fn new(shape: &Shape, device: &'a DeviceTraits, common: Params) -> Self {
         Self { device, view: View::of(shape), channels: shape.channels() as u64, common }
+    }
+
+    /// The file for the slot `subtract`.
+    pub(crate) fn subtract(&self) -> File {
+        match self.device.kind {
+            DeviceKind::Gpu => parts::SUBTRACT_OPAQUE,
+            DeviceKind::Cpu => parts::SUBTRACT_PLAIN,
+        }
     }
 
     /// How a step with this kind of work goes over the big tensors.

@@ -52,6 +52,9 @@ fn wishes(kind: DeviceKind, work: Work) -> Wishes {
     Wishes { workgroup, unroll, least_tiles, most_tiles }
 }
 
+/// Rows of one channel that a tile of a step that writes may span.
+const MOST_ROWS: u64 = 8;
+
 impl Tile {
     /// Bytes of the largest record a lane may hold in workgroup memory: four words a channel, four channels.
     const RECORD_BYTES: u32 = 64;
@@ -86,6 +89,14 @@ impl Tile {
         }
         // Several blocks a tile rather than too many tiles, and no more than the positions fill.
         let splits = (wishes.most_tiles / channels.div_ceil(u64::from(tile.columns))).max(1);
+        // The rows of a channel lie apart. What is written should not touch many of them in a row, but
+        // come back to a cache line's other channel soon.
+        let splits = match work {
+            Work::Map if !side_by_side => {
+                splits.max(positions.div_ceil(MOST_ROWS * view.row_length_of(part)))
+            }
+            _ => splits,
+        };
         let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
         tile.blocks = few_values(blocks);
         tile
