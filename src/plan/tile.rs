@@ -53,7 +53,7 @@ fn wishes(kind: DeviceKind, work: Work) -> Wishes {
 }
 
 /// Rows of one channel that a tile of a step that writes may span.
-const MOST_ROWS: u64 = 8;
+const MOST_ROWS: u64 = 4;
 
 impl Tile {
     /// Bytes of the largest record a lane may hold in workgroup memory: four words a channel, four channels.
