@@ -30,9 +30,9 @@ impl BatchNorm {
         } else {
             bound.push(y);
         }
-        self.expect("weight", self.options.weight, weight.is_some())?;
-        self.expect("bias", self.options.bias, bias.is_some())?;
-        self.expect("running", self.options.running_statistics, running.is_some())?;
+        self.check_given("weight", self.options.weight, weight.is_some())?;
+        self.check_given("bias", self.options.bias, bias.is_some())?;
+        self.check_given("running", self.options.running_statistics, running.is_some())?;
         bound.extend(weight.as_ref().map(|range| self.per_channel(Resource::Weight, range)));
         bound.extend(bias.as_ref().map(|range| self.per_channel(Resource::Bias, range)));
         if let Some(RunningStatistics { mean, var, num_batches_tracked }) = running {
@@ -75,7 +75,7 @@ impl BatchNorm {
                 bound.push(dx);
             }
         }
-        self.expect("weight", self.options.weight, weight.is_some())?;
+        self.check_given("weight", self.options.weight, weight.is_some())?;
         bound.extend(weight.as_ref().map(|range| self.per_channel(Resource::Weight, range)));
         bound.push(self.per_channel(Resource::Saved, &saved.range));
         bound.extend(dweight.as_ref().map(|(range, _)| self.per_channel(Resource::Dweight, range)));
@@ -129,7 +129,7 @@ impl BatchNorm {
         }
     }
 
-    fn expect(&self, tensor: &'static str, wanted: bool, given: bool) -> Result<(), TensorError> {
+    fn check_given(&self, tensor: &'static str, wanted: bool, given: bool) -> Result<(), TensorError> {
         match (wanted, given) {
             (true, false) => Err(TensorError::Missing { tensor, reason: "the layer's options have it" }),
             (false, true) => {

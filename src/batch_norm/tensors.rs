@@ -15,7 +15,8 @@ pub struct ForwardTensors<'a> {
     pub weight: Option<BufferRange>,
     /// β, `[C]` f32; given exactly if [`Options::bias`](crate::Options::bias).
     pub bias: Option<BufferRange>,
-    /// Given exactly if [`Options::running_statistics`](crate::Options::running_statistics).
+    /// Given exactly if [`Options::running_statistics`](crate::Options::running_statistics). In
+    /// evaluation these normalize, whatever they are: statistics of another data set, for example.
     pub running: Option<&'a RunningStatistics>,
     /// Where the statistics go that the backward pass needs.
     pub saved: &'a SavedStatistics,

@@ -56,7 +56,6 @@ fn unsupported(case: &Case) -> Option<String> {
             missing(&format!("activation `{}`", name(activation)))
         }
         case if case.input("residual").is_some() => missing("a residual"),
-        Case { stats: Stats::Given, .. } => missing("stats `given`"),
         _ => None,
     }
 }
@@ -81,9 +80,11 @@ fn name(activation: &Activation) -> &str {
 fn step(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     let sizes = case.output_shape("y");
     let shape = Shape::new(&sizes, layout(case))?;
-    let mode = if case.stats == Stats::Running { Mode::Evaluation } else { Mode::Training };
+    let mode = if case.stats == Stats::Batch { Mode::Training } else { Mode::Evaluation };
     let channels = shape.channels();
-    let running = running_values(case)?;
+    // Given statistics normalize in the place of the running ones, which then are not touched at all.
+    let given = case.stats == Stats::Given;
+    let running = if given { values(case, "given_mean", "given_var")? } else { running_values(case)? };
     let options = Options {
         eps: case.epsilon,
         momentum: match case.momentum {
@@ -148,7 +149,7 @@ fn step(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     }
     // Without running statistics nothing counts batches, and the count stays what it was.
     outputs.num_batches_tracked = Some(case.num_batches_tracked);
-    if let Some(running) = running {
+    if let Some(running) = running.filter(|_| !given) {
         let running = pollster::block_on(running.download(context))?;
         outputs.insert("running_mean", vec![channels], running.mean);
         outputs.insert("running_var", vec![channels], running.var);
@@ -166,7 +167,12 @@ fn layout(case: &Case) -> Layout {
 
 /// The running statistics before the step, if the case tracks any.
 fn running_values(case: &Case) -> Result<Option<RunningValues>, AnyError> {
-    let (Some(mean), Some(var)) = (case.values("running_mean"), case.values("running_var")) else {
+    values(case, "running_mean", "running_var")
+}
+
+/// Statistics under these names, if the case has them.
+fn values(case: &Case, mean: &str, var: &str) -> Result<Option<RunningValues>, AnyError> {
+    let (Some(mean), Some(var)) = (case.values(mean), case.values(var)) else {
         return Ok(None);
     };
     let num_batches_tracked = u32::try_from(case.num_batches_tracked)?;
