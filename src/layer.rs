@@ -19,7 +19,7 @@ use thiserror::Error;
 /// let mut layer = Layer::new(&context, Options::new(2))?;
 /// let shape = Shape::new(&[2, 2], Layout::ChannelsFirst)?;
 /// let x = Tensor::upload(&context, shape, &[1.0, 10.0, 3.0, 30.0])?;
-/// let y = layer.submit_forward(Mode::Training, &x)?;
+/// let y = layer.submit_forward(Mode::TRAINING, &x)?;
 /// assert!((y.download_blocking()?[0] + 1.0).abs() < 1e-4);
 /// let gradients = layer.submit_backward(&x, &y)?;
 /// assert_eq!(gradients.dx.download_blocking()?.len(), 4);
@@ -81,7 +81,7 @@ impl Layer {
             running,
             saved: SavedStatistics::new(context, channels)?,
             batch_norm,
-            mode: Mode::Training,
+            mode: Mode::TRAINING,
         })
     }
 

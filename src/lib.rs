@@ -30,7 +30,7 @@
 //! let values: Vec<f32> = (0..shape.elements()).map(|i| (i % 17) as f32).collect();
 //!
 //! let x = Tensor::upload(&context, shape, &values)?;
-//! let y = layer.submit_forward(Mode::Training, &x)?;
+//! let y = layer.submit_forward(Mode::TRAINING, &x)?;
 //! let gradients = layer.submit_backward(&x, &y)?;
 //! let dx = gradients.dx.download_blocking()?;
 //! assert_eq!(dx.len(), values.len());
@@ -61,7 +61,7 @@
 //! let (x, dy) = (buffer(shape.elements()), buffer(shape.elements()));
 //!
 //! // Everything is checked and bound once …
-//! let forward = batch_norm.bind_forward(&shape, Mode::Training, &ForwardTensors {
+//! let forward = batch_norm.bind_forward(&shape, Mode::TRAINING, &ForwardTensors {
 //!     x: x.clone(),
 //!     y: buffer(shape.elements()),
 //!     weight: Some(weight.clone()),
@@ -70,7 +70,7 @@
 //!     saved: &saved,
 //!     workspace: None,
 //! })?;
-//! let backward = batch_norm.bind_backward(&shape, Mode::Training, &BackwardTensors {
+//! let backward = batch_norm.bind_backward(&shape, Mode::TRAINING, &BackwardTensors {
 //!     x,
 //!     dx: Some(dy.clone()), // in place
 //!     dy,
@@ -128,7 +128,7 @@ pub use context::{Context, ContextError};
 pub use device::DeviceError;
 pub use kernels::Step;
 pub use layer::{Gradients, Layer, LayerError};
-pub use options::{Mode, Momentum, Options, OptionsError};
+pub use options::{Activation, Dtype, Mode, Momentum, Options, OptionsError, Order, Source};
 pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Plan, PlanError};
 pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, RunningStatistics, RunningValues, SavedStatistics};

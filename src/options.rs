@@ -12,13 +12,93 @@ pub enum Momentum {
     Cumulative,
 }
 
-/// Whether the batch's own statistics normalize it.
+/// Which statistics normalize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
+pub enum Source {
+    /// Those of the batch; the gradient goes through them.
+    Batch,
+    /// The running ones as they are before the pass; constants to the gradient.
+    Running,
+    /// A mean and a variance that the caller gives; the gradient with respect to them can be asked for.
+    Given,
+}
+
+/// Where the statistics come from that normalize, and whether the running ones take in the batch: two
+/// settings of their own, every combination runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mode {
+    /// Which statistics normalize.
+    pub source: Source,
+    /// Whether the running statistics, where there are any, take in those of the batch by the rule of
+    /// [`Options::momentum`].
+    pub update: bool,
+}
+
+impl Mode {
     /// Normalize with the statistics of the batch, and update the running ones where there are any.
-    Training,
+    pub const TRAINING: Self = Self { source: Source::Batch, update: true };
     /// Normalize with the running statistics, which stay as they are.
-    Evaluation,
+    pub const EVALUATION: Self = Self { source: Source::Running, update: false };
+    /// Normalize with given statistics; the running ones stay as they are.
+    pub const GIVEN: Self = Self { source: Source::Given, update: false };
+}
+
+/// The element type of x, y, dy, dx and the residual. Statistics and everything per channel are f32, and
+/// so is all arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// IEEE 754 binary32.
+    #[default]
+    F32,
+    /// IEEE 754 binary16, two to a 32-bit word, the first one in the lower half; rounded to nearest even.
+    F16,
+    /// The upper half of a binary32 (bfloat16), stored like [`Dtype::F16`].
+    BF16,
+}
+
+impl Dtype {
+    /// Bytes of one element.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+}
+
+/// A function of single elements that is fused with the normalization.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Activation {
+    /// v
+    #[default]
+    None,
+    /// max(0, v); its derivative at 0 is 0 (PyTorch's `relu`).
+    Relu,
+    /// v where v > 0, else slope·v; its derivative at 0 is the slope (PyTorch's `leaky_relu`).
+    LeakyRelu {
+        /// The slope for v ≤ 0; PyTorch's default is 0.01.
+        negative_slope: f64,
+    },
+    /// v·sigmoid(v), also called swish (PyTorch's `silu`).
+    Silu,
+    /// v·Φ(v), Φ the normal distribution function (PyTorch's `gelu`).
+    Gelu,
+    /// v/2·(1 + tanh(√(2/π)·(v + 0.044715·v³))) (PyTorch's `gelu` with `approximate="tanh"`).
+    GeluTanh,
+    /// 1/(1 + exp(−v))
+    Sigmoid,
+    /// tanh(v)
+    Tanh,
+}
+
+/// Where the activation stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// y = activation(γ·x̂ + β + residual)
+    #[default]
+    Post,
+    /// y = γ·x̂ + β + residual, with x̂ that of activation(x), whose statistics are taken.
+    Pre,
 }
 
 /// The settings of a batch normalization layer over `channels` channels.
@@ -45,6 +125,18 @@ pub struct Options {
     pub bias: bool,
     /// Whether running statistics are kept; without them there is no evaluation.
     pub running_statistics: bool,
+    /// Whether a batch with a statistic that is not finite leaves the running statistics of all channels
+    /// as they are, and is counted instead.
+    pub guarded: bool,
+    /// The element type of x, y, dy, dx and the residual.
+    pub dtype: Dtype,
+    /// A function of single elements, fused.
+    pub activation: Activation,
+    /// Whether the activation comes after the normalization, or before.
+    pub order: Order,
+    /// Ghost batches (Hoffer, Hubara and Soudry 2017): every run of so many samples, the last one maybe
+    /// shorter, is normalized with its own statistics. Without, the batch is one group.
+    pub ghost_batch: Option<usize>,
 }
 
 /// Why settings are refused.
@@ -64,6 +156,15 @@ pub enum OptionsError {
     )]
     Epsilon {
         /// ε as given.
+        actual: f64,
+    },
+    /// A ghost batch has no samples.
+    #[error("ghost_batch is 0 samples, expected at least 1: None for no ghost batches")]
+    GhostBatch,
+    /// The slope of a leaky ReLU is not a finite number.
+    #[error("negative_slope is {actual}, expected a finite number: PyTorch's default is 0.01")]
+    NegativeSlope {
+        /// The slope as given.
         actual: f64,
     },
     /// The momentum is not in [0, 1].
@@ -90,6 +191,11 @@ impl Options {
             weight: true,
             bias: true,
             running_statistics: true,
+            guarded: false,
+            dtype: Dtype::F32,
+            activation: Activation::None,
+            order: Order::Post,
+            ghost_batch: None,
         }
     }
 
@@ -104,6 +210,15 @@ impl Options {
         let eps = self.eps as f32;
         if !(eps.is_normal() && eps > 0.0) {
             return Err(OptionsError::Epsilon { actual: self.eps });
+        }
+        if self.ghost_batch == Some(0) {
+            return Err(OptionsError::GhostBatch);
+        }
+        match self.activation {
+            Activation::LeakyRelu { negative_slope } if !(negative_slope as f32).is_finite() => {
+                return Err(OptionsError::NegativeSlope { actual: negative_slope });
+            }
+            _ => {}
         }
         match self.momentum {
             Momentum::MovingAverage(momentum) if !(0.0..=1.0).contains(&momentum) => {
@@ -137,6 +252,17 @@ mod tests {
         }
         for momentum in [Momentum::MovingAverage(0.0), Momentum::MovingAverage(1.0), Momentum::Cumulative] {
             assert_eq!(Options { momentum, ..Options::new(3) }.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn ghost_batches_have_samples_and_slopes_are_finite() {
+        let error = Options { ghost_batch: Some(0), ..Options::new(3) }.validate();
+        assert_eq!(error, Err(OptionsError::GhostBatch));
+        for negative_slope in [f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            let activation = Activation::LeakyRelu { negative_slope };
+            let error = Options { activation, ..Options::new(3) }.validate();
+            assert_eq!(error, Err(OptionsError::NegativeSlope { actual: negative_slope }));
         }
     }
 

@@ -121,10 +121,10 @@ impl BatchNorm {
         }
         let (Operation::Forward { mode, .. } | Operation::Backward { mode, .. }) = operation;
         match mode {
-            Mode::Training if shape.values_per_channel() == 1 => {
+            Mode::TRAINING if shape.values_per_channel() == 1 => {
                 Err(BatchNormError::OneValuePerChannel { shape: *shape })
             }
-            Mode::Evaluation if !self.options.running_statistics => Err(BatchNormError::NoRunningStatistics),
+            Mode::EVALUATION if !self.options.running_statistics => Err(BatchNormError::NoRunningStatistics),
             _ => Ok(()),
         }
     }

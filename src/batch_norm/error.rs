@@ -35,7 +35,7 @@ pub enum BatchNormError {
     },
     /// Training needs a variance.
     #[error(
-        "{shape} has 1 value per channel, expected more than 1 in training: use a larger batch, or Mode::Evaluation"
+        "{shape} has 1 value per channel, expected more than 1 in training: use a larger batch, or Mode::EVALUATION"
     )]
     OneValuePerChannel {
         /// The shape as given.
@@ -43,7 +43,7 @@ pub enum BatchNormError {
     },
     /// Evaluation normalizes with running statistics, and the layer keeps none.
     #[error(
-        "evaluation needs running statistics, and the options have running_statistics = false: set it, or use Mode::Training"
+        "evaluation needs running statistics, and the options have running_statistics = false: set it, or use Mode::TRAINING"
     )]
     NoRunningStatistics,
     /// No forward pass was recorded that left the saved statistics.

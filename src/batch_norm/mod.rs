@@ -92,7 +92,7 @@ impl BatchNorm {
     /// # Errors
     /// [`PlanError`] if the shape is beyond what the kernels can address.
     pub fn workspace_bytes(&self, shape: &Shape) -> Result<u64, PlanError> {
-        let mode = Mode::Training;
+        let mode = Mode::TRAINING;
         let forward = Operation::Forward { mode, in_place: false };
         let backward = Operation::Backward { mode, dx: true, in_place: false, dweight: None, dbias: None };
         let mut bytes = 0;

@@ -126,7 +126,7 @@ pub enum PlanError {
 /// use wgpu_batchnorm::{DeviceKind, DeviceTraits, Layout, Mode, Operation, Options, Plan, Shape};
 ///
 /// let shape = Shape::new(&[64, 64, 56, 56], Layout::ChannelsFirst)?;
-/// let forward = Operation::Forward { mode: Mode::Training, in_place: false };
+/// let forward = Operation::Forward { mode: Mode::TRAINING, in_place: false };
 /// let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
 /// let plan = Plan::new(&shape, &Options::new(64), forward, &device)?;
 /// assert_eq!(plan.moves(), 3.0);
@@ -225,7 +225,7 @@ impl Plan {
         let (dispatches, splits) = match operation {
             Operation::Forward { mode, in_place } => forward(&problem, options, mode, in_place),
             Operation::Backward { mode, dx, in_place, dweight, dbias } => {
-                let reduces = mode == Mode::Training && dx || dweight.is_some() || dbias.is_some();
+                let reduces = mode == Mode::TRAINING && dx || dweight.is_some() || dbias.is_some();
                 let (mut dispatches, splits) =
                     if reduces { kernels::backward_reduce(&problem) } else { (Vec::new(), 0) };
                 // γ matters to dx alone.
@@ -299,16 +299,17 @@ impl Plan {
 }
 
 fn forward(problem: &Problem<'_>, options: &Options, mode: Mode, in_place: bool) -> (Vec<Dispatch>, u64) {
-    let (mut dispatches, splits) = match mode {
-        Mode::Training => kernels::statistics(problem),
-        Mode::Evaluation => (Vec::new(), 0),
+    use crate::options::Source as From;
+    let (mut dispatches, splits) = match mode.source {
+        From::Batch => kernels::statistics(problem),
+        From::Running | From::Given => (Vec::new(), 0),
     };
-    let source = match mode {
-        Mode::Training => Source::Batch { splits },
-        Mode::Evaluation => Source::Running,
+    let source = match mode.source {
+        From::Batch => Source::Batch { splits },
+        From::Running | From::Given => Source::Running,
     };
     dispatches.push(kernels::finalize(problem, source, options.weight, options.bias));
-    if mode == Mode::Training && options.running_statistics {
+    if mode == Mode::TRAINING && options.running_statistics {
         dispatches.push(kernels::running_stats(problem, options.momentum));
     }
     dispatches.extend(kernels::normalize(problem, in_place));

@@ -15,7 +15,7 @@ fn constant_statistics(context: &Context) -> Result<(), Failed> {
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
         for sizes in [&[4, 20, 9, 9], &[3, 65, 5, 3], &[1, 8, 2, 1]] {
             let mut setup = Setup::new(shape(sizes, layout), 2.0, 1.0);
-            setup.mode = Mode::Evaluation;
+            setup.mode = Mode::EVALUATION;
             setup.check(context)?;
         }
     }
@@ -43,7 +43,7 @@ fn nan_in_dy_stays_in_its_channel(context: &Context) -> Result<(), Failed> {
 
 fn nan_in_x_does_not_matter_to_constant_statistics(context: &Context) -> Result<(), Failed> {
     let mut setup = Setup::new(shape(&[3, 8, 6, 6], Layout::ChannelsFirst), 0.0, 1.0);
-    setup.mode = Mode::Evaluation;
+    setup.mode = Mode::EVALUATION;
     setup.x[setup.shape.index(0, 1, 2)] = f32::NAN;
     let results = setup.run(context)?;
     match results.dx.iter().position(|dx| dx.is_nan()) {

@@ -15,7 +15,7 @@ fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Fa
     let setup = Setup::new(shape(&[5, 9, 4, 3], Layout::ChannelsFirst), 1.0, 2.0);
     let vector = Shape::new(&[1, 9], Layout::ChannelsLast)?;
     let choices = [None, Some(Accumulation::Replace), Some(Accumulation::Add)];
-    for mode in [Mode::Training, Mode::Evaluation] {
+    for mode in [Mode::TRAINING, Mode::EVALUATION] {
         let expected = Setup { mode, ..setup.clone() }.run(context)?;
         for dweight_choice in choices {
             for dbias_choice in choices {

@@ -10,7 +10,7 @@ pub(crate) const TESTS: &[Test] =
 
 fn sums_that_cancel(context: &Context) -> Result<(), Failed> {
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        for mode in [Mode::Training, Mode::Evaluation] {
+        for mode in [Mode::TRAINING, Mode::EVALUATION] {
             let mut setup = Setup::new(shape(&[32, 6, 28, 28], layout), 10.0, 1.0);
             setup.mode = mode;
             let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };

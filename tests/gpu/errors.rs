@@ -95,11 +95,11 @@ impl Step {
     }
 
     fn bind_forward(&self, tensors: &ForwardTensors<'_>) -> Result<(), BatchNormError> {
-        self.batch_norm.bind_forward(&self.shape, Mode::Training, tensors).map(drop)
+        self.batch_norm.bind_forward(&self.shape, Mode::TRAINING, tensors).map(drop)
     }
 
     fn bind_backward(&self, tensors: &BackwardTensors<'_>) -> Result<(), BatchNormError> {
-        self.batch_norm.bind_backward(&self.shape, Mode::Training, tensors).map(drop)
+        self.batch_norm.bind_backward(&self.shape, Mode::TRAINING, tensors).map(drop)
     }
 }
 
@@ -132,12 +132,12 @@ fn shapes(context: &Context) -> Result<(), Failed> {
     expect(first(&[3]), "rank", |e| matches!(e, ShapeError::Rank { .. }))?;
     let step = Step::new(context)?;
     let other = shape(&[3, CHANNELS + 1, 5, 6], Layout::ChannelsFirst);
-    let bound = step.batch_norm.bind_forward(&other, Mode::Training, &step.forward());
+    let bound = step.batch_norm.bind_forward(&other, Mode::TRAINING, &step.forward());
     expect(bound, "channels", |e| matches!(e, BatchNormError::Channels { actual: 7, expected: 6, .. }))?;
     let single = shape(&[1, CHANNELS, 1, 1], Layout::ChannelsFirst);
-    let bound = step.batch_norm.bind_forward(&single, Mode::Training, &step.forward());
+    let bound = step.batch_norm.bind_forward(&single, Mode::TRAINING, &step.forward());
     expect(bound, "one value", |e| matches!(e, BatchNormError::OneValuePerChannel { .. }))?;
-    let bound = step.batch_norm.bind_backward(&single, Mode::Training, &step.backward());
+    let bound = step.batch_norm.bind_backward(&single, Mode::TRAINING, &step.backward());
     expect(bound, "one value", |e| matches!(e, BatchNormError::OneValuePerChannel { .. }))?;
     device_still_works(context)
 }
@@ -164,9 +164,9 @@ fn statistics_that_do_not_exist(context: &Context) -> Result<(), Failed> {
     let batch_norm =
         BatchNorm::new(context, Options { running_statistics: false, ..Options::new(CHANNELS) })?;
     let tensors = ForwardTensors { running: None, ..step.forward() };
-    let bound = batch_norm.bind_forward(&step.shape, Mode::Evaluation, &tensors);
+    let bound = batch_norm.bind_forward(&step.shape, Mode::EVALUATION, &tensors);
     expect(bound, "evaluation", |e| *e == BatchNormError::NoRunningStatistics)?;
-    let bound = batch_norm.bind_backward(&step.shape, Mode::Evaluation, &step.backward());
+    let bound = batch_norm.bind_backward(&step.shape, Mode::EVALUATION, &step.backward());
     expect(bound, "evaluation", |e| *e == BatchNormError::NoRunningStatistics)?;
     device_still_works(context)
 }
@@ -261,7 +261,7 @@ fn tensors_that_are_missing_or_too_many(context: &Context) -> Result<(), Failed>
         )?;
     }
     let options = Options { weight: false, ..Options::new(CHANNELS) };
-    let bound = BatchNorm::new(context, options)?.bind_forward(&step.shape, Mode::Training, &step.forward());
+    let bound = BatchNorm::new(context, options)?.bind_forward(&step.shape, Mode::TRAINING, &step.forward());
     expect(bound, "a weight too many", |e| {
         matches!(e, BatchNormError::Tensor(TensorError::Unexpected { tensor: "weight", .. }))
     })?;
@@ -271,20 +271,20 @@ fn tensors_that_are_missing_or_too_many(context: &Context) -> Result<(), Failed>
 fn backward_without_its_forward(context: &Context) -> Result<(), Failed> {
     let step = Step::new(context)?;
     let mut encoder = context.device().create_command_encoder(&Default::default());
-    let backward = step.batch_norm.bind_backward(&step.shape, Mode::Training, &step.backward())?;
+    let backward = step.batch_norm.bind_backward(&step.shape, Mode::TRAINING, &step.backward())?;
     expect(backward.record(&mut encoder), "no forward", |e| matches!(e, BatchNormError::NoForward { .. }))?;
     let smaller = shape(&[2, CHANNELS, 5, 7], Layout::ChannelsFirst);
-    step.batch_norm.record_forward(&mut encoder, &smaller, Mode::Training, &step.forward())?;
+    step.batch_norm.record_forward(&mut encoder, &smaller, Mode::TRAINING, &step.forward())?;
     expect(
         backward.record(&mut encoder),
         "another shape",
         |e| matches!(e, BatchNormError::OtherForward { actual, .. } if *actual == smaller),
     )?;
-    step.batch_norm.record_forward(&mut encoder, &step.shape, Mode::Evaluation, &step.forward())?;
+    step.batch_norm.record_forward(&mut encoder, &step.shape, Mode::EVALUATION, &step.forward())?;
     expect(backward.record(&mut encoder), "another mode", |e| {
-        matches!(e, BatchNormError::OtherForward { actual_mode: Mode::Evaluation, .. })
+        matches!(e, BatchNormError::OtherForward { actual_mode: Mode::EVALUATION, .. })
     })?;
-    step.batch_norm.record_forward(&mut encoder, &step.shape, Mode::Training, &step.forward())?;
+    step.batch_norm.record_forward(&mut encoder, &step.shape, Mode::TRAINING, &step.forward())?;
     backward.record(&mut encoder)?;
     context.queue().submit([encoder.finish()]);
     device_still_works(context)
@@ -295,7 +295,7 @@ fn a_refused_pass_records_nothing(context: &Context) -> Result<(), Failed> {
     let before = step.dx.download_blocking()?;
     let mut encoder = context.device().create_command_encoder(&Default::default());
     let refused =
-        step.batch_norm.record_backward(&mut encoder, &step.shape, Mode::Training, &step.backward());
+        step.batch_norm.record_backward(&mut encoder, &step.shape, Mode::TRAINING, &step.backward());
     expect(refused, "no forward", |e| matches!(e, BatchNormError::NoForward { .. }))?;
     context.queue().submit([encoder.finish()]);
     if step.dx.download_blocking()? == before { Ok(()) } else { Err("dx has changed".into()) }
@@ -313,7 +313,7 @@ fn tensors_of_another_device(context: &Context) -> Result<(), Failed> {
     check_foreign_tensors(&first, &second)?;
     check_foreign_tensors(context, &Context::new_blocking()?)?;
     let x = Tensor::zeros(&second, shape(&[2, 3], Layout::ChannelsFirst))?;
-    expect(Layer::new(&first, Options::new(3))?.submit_forward(Mode::Training, &x), "a foreign x", |e| {
+    expect(Layer::new(&first, Options::new(3))?.submit_forward(Mode::TRAINING, &x), "a foreign x", |e| {
         matches!(e, BatchNormError::Tensor(TensorError::OtherDevice { tensor: "x", .. }))
     })
 }
@@ -403,7 +403,7 @@ fn a_lost_device(_: &Context) -> Result<(), Failed> {
     let is_lost = |error: &BatchNormError| matches!(error, BatchNormError::Device(DeviceError::Lost { .. }));
     let context = Context::new_blocking()?;
     let step = Step::new(&context)?;
-    let forward = step.batch_norm.bind_forward(&step.shape, Mode::Training, &step.forward())?;
+    let forward = step.batch_norm.bind_forward(&step.shape, Mode::TRAINING, &step.forward())?;
     context.device().destroy();
     // The device tells its callback when it is polled.
     context.device().poll(wgpu::PollType::Poll)?;

@@ -16,7 +16,7 @@ fn inverse_deviation_is_within_one_ulp(context: &Context) -> Result<(), Failed> 
     let channels = 60_000;
     let mut random = Random(7);
     let mut setup = Setup::new(shape(&[1, channels], Layout::ChannelsFirst), 0.0, 1.0);
-    setup.mode = Mode::Evaluation;
+    setup.mode = Mode::EVALUATION;
     setup.options = Options { eps: 2e-38, ..Options::new(channels) };
     setup.running.var = (0..channels)
         .map(|i| {
@@ -46,7 +46,7 @@ fn inverse_deviation_is_within_one_ulp(context: &Context) -> Result<(), Failed> 
 /// 1/√∞ = 0, as in PyTorch.
 fn an_infinite_variance_gives_beta(context: &Context) -> Result<(), Failed> {
     let mut setup = Setup::new(shape(&[2, 3, 4], Layout::ChannelsFirst), 0.0, 1.0);
-    setup.mode = Mode::Evaluation;
+    setup.mode = Mode::EVALUATION;
     setup.running.var[1] = f32::INFINITY;
     let results = setup.run(context)?;
     let y = results.y[setup.shape.index(1, 1, 2)];

@@ -12,7 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 fn a_step_of_each_mode(context: &Context) -> Result<(), Failed> {
-    for mode in [Mode::Training, Mode::Evaluation] {
+    for mode in [Mode::TRAINING, Mode::EVALUATION] {
         for (weight, bias) in [(true, true), (false, true), (true, false)] {
             let mut setup = Setup::new(shape(&[4, 6, 5, 3], Layout::ChannelsLast), 1.0, 2.0);
             setup.mode = mode;
@@ -49,7 +49,7 @@ fn start_values(context: &Context) -> Result<(), Failed> {
     assert_eq!(RunningValues::start(2).var, [1.0; 2]);
     // With mean 0, variance 1, weight 1 and bias 0, evaluation only divides by √(1 + ε).
     let x = Tensor::upload(context, shape(&[2, 2], Layout::ChannelsFirst), &[1.0, -2.0, 3.0, 4.0])?;
-    let y = layer.submit_forward(Mode::Evaluation, &x)?.download_blocking()?;
+    let y = layer.submit_forward(Mode::EVALUATION, &x)?.download_blocking()?;
     for (y, x) in y.iter().zip([1.0f32, -2.0, 3.0, 4.0]) {
         approx::assert_relative_eq!(*y, x / (1.0f32 + 1e-5).sqrt(), max_relative = 2e-7);
     }

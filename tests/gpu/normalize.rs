@@ -13,7 +13,7 @@ fn evaluation(context: &Context) -> Result<(), Failed> {
     for sizes in SIZES.iter().chain(&[&[1usize, 9][..], &[1, 3, 1, 1]]) {
         for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
             let mut setup = Setup::new(shape(sizes, layout), 100.0, 3.0);
-            setup.mode = Mode::Evaluation;
+            setup.mode = Mode::EVALUATION;
             setup.check(context)?;
         }
     }

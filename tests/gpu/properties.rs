@@ -23,7 +23,7 @@ fn any_step_matches_the_reference(context: &Context) -> Result<(), Failed> {
             .prop_map(|(n, c, d, h, w)| vec![n, c, d, h, w]),
     ];
     let layout = prop_oneof![Just(Layout::ChannelsFirst), Just(Layout::ChannelsLast)];
-    let mode = prop_oneof![3 => Just(Mode::Training), 1 => Just(Mode::Evaluation)];
+    let mode = prop_oneof![3 => Just(Mode::TRAINING), 1 => Just(Mode::EVALUATION)];
     let momentum = prop_oneof![Just(Momentum::Cumulative), (0.0..=1.0).prop_map(Momentum::MovingAverage)];
     let options = (any::<[bool; 3]>(), prop_oneof![Just(1e-5), Just(1e-3), Just(0.5)], momentum);
     let data = (-1e4..1e4, 1e-2..1e2);
@@ -33,10 +33,10 @@ fn any_step_matches_the_reference(context: &Context) -> Result<(), Failed> {
         &steps,
         |(sizes, layout, mode, ([weight, bias, running], eps, momentum), (mean, deviation))| {
             let shape = shape(&sizes, layout);
-            prop_assume!(mode == Mode::Evaluation || shape.values_per_channel() > 1);
+            prop_assume!(mode == Mode::EVALUATION || shape.values_per_channel() > 1);
             let mut setup = Setup::new(shape, mean, deviation);
             setup.mode = mode;
-            let running_statistics = running || mode == Mode::Evaluation;
+            let running_statistics = running || mode == Mode::EVALUATION;
             setup.options = Options { eps, momentum, weight, bias, running_statistics, ..setup.options };
             setup.check(context).map_err(|error| TestCaseError::fail(format!("{error:?}")))
         },

@@ -97,8 +97,8 @@ fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Faile
                     workspace,
                 };
                 let mut encoder = context.device().create_command_encoder(&Default::default());
-                batch_norm.record_forward(&mut encoder, &setup.shape, Mode::Training, &forward)?;
-                batch_norm.record_backward(&mut encoder, &setup.shape, Mode::Training, &backward)?;
+                batch_norm.record_forward(&mut encoder, &setup.shape, Mode::TRAINING, &forward)?;
+                batch_norm.record_backward(&mut encoder, &setup.shape, Mode::TRAINING, &backward)?;
                 context.queue().submit([encoder.finish()]);
                 let got = [&y, &dx, &dweight, &dbias, &running.mean].map(|range| download(context, range));
                 let expected_mean = expected.running.map(|running| running.mean).unwrap_or_default();
@@ -133,7 +133,7 @@ fn tensors_larger_than_a_binding(_: &Context) -> Result<(), Failed> {
             [&[50usize, 6, 33, 10][..], &[3, 20, 31, 33], &[2, 3, 40_001], &[2, 3, 40_004], &[30_000, 3]]
         {
             let setup = Setup::new(shape(sizes, layout), 10.0, 1.0);
-            let forward = wgpu_batchnorm::Operation::Forward { mode: Mode::Training, in_place: false };
+            let forward = wgpu_batchnorm::Operation::Forward { mode: Mode::TRAINING, in_place: false };
             let plan = BatchNorm::new(&context, setup.options)?.plan(&setup.shape, forward)?;
             if plan.dispatches().len() <= 4 {
                 return Err(format!("{} fits one binding: the test tests nothing", setup.shape).into());
@@ -235,8 +235,8 @@ fn into_an_encoder_or_a_pass(context: &Context) -> Result<(), Failed> {
     let setup = Setup::new(shape(&[4, 10, 8, 8], Layout::ChannelsFirst), 0.0, 1.0);
     let expected = setup.run(context)?;
     let step = Step::new(context, setup)?;
-    let forward = step.batch_norm.bind_forward(&step.setup.shape, Mode::Training, &step.forward())?;
-    let backward = step.batch_norm.bind_backward(&step.setup.shape, Mode::Training, &step.backward())?;
+    let forward = step.batch_norm.bind_forward(&step.setup.shape, Mode::TRAINING, &step.forward())?;
+    let backward = step.batch_norm.bind_backward(&step.setup.shape, Mode::TRAINING, &step.backward())?;
     let mut encoder = context.device().create_command_encoder(&Default::default());
     {
         let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -268,8 +268,8 @@ fn bindings_are_made_once(_: &Context) -> Result<(), Failed> {
     let epoch = || -> Result<(), Failed> {
         for step in [&full, &full, &full, &last] {
             let mut encoder = context.device().create_command_encoder(&Default::default());
-            batch_norm.record_forward(&mut encoder, &step.setup.shape, Mode::Training, &step.forward())?;
-            batch_norm.record_backward(&mut encoder, &step.setup.shape, Mode::Training, &step.backward())?;
+            batch_norm.record_forward(&mut encoder, &step.setup.shape, Mode::TRAINING, &step.forward())?;
+            batch_norm.record_backward(&mut encoder, &step.setup.shape, Mode::TRAINING, &step.backward())?;
             context.queue().submit([encoder.finish()]);
             context.device().poll(wgpu_batchnorm::wgpu::PollType::wait_indefinitely())?;
         }
@@ -299,10 +299,10 @@ fn two_sizes_share_the_workspace(context: &Context) -> Result<(), Failed> {
     let (small, large) = (Step::new(context, small)?, Step::new(context, large)?);
     let mut encoder = context.device().create_command_encoder(&Default::default());
     for step in [&small, &large] {
-        step.batch_norm.record_forward(&mut encoder, &step.setup.shape, Mode::Training, &step.forward())?;
+        step.batch_norm.record_forward(&mut encoder, &step.setup.shape, Mode::TRAINING, &step.forward())?;
     }
     for step in [&large, &small] {
-        step.batch_norm.record_backward(&mut encoder, &step.setup.shape, Mode::Training, &step.backward())?;
+        step.batch_norm.record_backward(&mut encoder, &step.setup.shape, Mode::TRAINING, &step.backward())?;
     }
     context.queue().submit([encoder.finish()]);
     small.check(&expected_small)?;

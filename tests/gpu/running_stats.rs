@@ -47,7 +47,7 @@ fn cumulative_is_the_mean_over_batches(context: &Context) -> Result<(), Failed> 
 
 fn evaluation_leaves_them_alone(context: &Context) -> Result<(), Failed> {
     let mut setup = Setup::new(shape(&[3, 7, 5], Layout::ChannelsFirst), 1.0, 1.0);
-    setup.mode = Mode::Evaluation;
+    setup.mode = Mode::EVALUATION;
     let results = setup.run(context)?;
     if results.running == Some(setup.running) { Ok(()) } else { Err(format!("{:?}", results.running).into()) }
 }

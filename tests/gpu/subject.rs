@@ -90,7 +90,7 @@ impl Setup {
         Self {
             shape,
             options: Options::new(channels),
-            mode: Mode::Training,
+            mode: Mode::TRAINING,
             x: random.normals(shape.elements(), mean, deviation),
             dy: random.normals(shape.elements(), 0.1, 1.0),
             weight: random.normals(channels, 1.0, 0.3),
@@ -183,9 +183,9 @@ impl Setup {
             bias: self.options.bias.then_some(self.bias.as_slice()),
             epsilon: self.options.eps,
         };
-        let source = match self.mode {
-            Mode::Training => Source::Batch,
-            Mode::Evaluation => Source::Held { mean: &self.running.mean, variance: &self.running.var },
+        let source = match self.mode.source {
+            wgpu_batchnorm::Source::Batch => Source::Batch,
+            _ => Source::Held { mean: &self.running.mean, variance: &self.running.var },
         };
         let text = |error: reference::ReferenceError| error.to_string();
         let forward = reference::forward(&self.x, shape, &parameters, source).map_err(text)?;
@@ -214,7 +214,7 @@ impl Setup {
             let y_bound = 16.0 * EPSILON * ((gamma * max_x_hat).abs() + beta.abs());
             // The means of the gradient take part only if the statistics are the batch's.
             let means =
-                if self.mode == Mode::Training { (sum_dy + max_x_hat * sum_dy_x_hat) / count } else { 0.0 };
+                if self.mode == Mode::TRAINING { (sum_dy + max_x_hat * sum_dy_x_hat) / count } else { 0.0 };
             let dx_bound = 32.0 * EPSILON * (gamma * inverse_sigma).abs() * (max_dy + means);
             for &(i, _, _) in &values {
                 near(&format!("y[{i}]"), results.y[i], forward.y[i], y_bound)?;
@@ -233,7 +233,7 @@ impl Setup {
                 near("running_var", running.var[c], f64::from(self.running.var[c]), 0.0)?;
             }
         }
-        let expected = self.running.num_batches_tracked + u32::from(self.mode == Mode::Training);
+        let expected = self.running.num_batches_tracked + u32::from(self.mode == Mode::TRAINING);
         match &results.running {
             Some(running) if running.num_batches_tracked != expected => {
                 Err(format!("num_batches_tracked is {}, expected {expected}", running.num_batches_tracked))

@@ -80,7 +80,7 @@ fn name(activation: &Activation) -> &str {
 fn step(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     let sizes = case.output_shape("y");
     let shape = Shape::new(&sizes, layout(case))?;
-    let mode = if case.stats == Stats::Batch { Mode::Training } else { Mode::Evaluation };
+    let mode = if case.stats == Stats::Batch { Mode::TRAINING } else { Mode::EVALUATION };
     let channels = shape.channels();
     // Given statistics normalize in the place of the running ones, which then are not touched at all.
     let given = case.stats == Stats::Given;
@@ -142,7 +142,7 @@ fn step(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
             outputs.insert(name, vec![channels], gradient.download_blocking()?);
         }
     }
-    if mode == Mode::Training {
+    if mode == Mode::TRAINING {
         let batch = pollster::block_on(saved.download(context))?;
         outputs.insert("batch_mean", vec![channels], batch.mean);
         outputs.insert("batch_var", vec![channels], batch.var);

@@ -9,9 +9,9 @@ use crate::shape::Layout;
 use proptest::prelude::*;
 use std::collections::HashSet;
 
-const TRAINING: Operation = Operation::Forward { mode: Mode::Training, in_place: false };
+const TRAINING: Operation = Operation::Forward { mode: Mode::TRAINING, in_place: false };
 const BACKWARD: Operation = Operation::Backward {
-    mode: Mode::Training,
+    mode: Mode::TRAINING,
     dx: true,
     in_place: false,
     dweight: Some(Accumulation::Replace),
@@ -284,7 +284,7 @@ fn moves_are_counted() {
     let shape = shape(&[64, 64, 56, 56], Layout::ChannelsFirst);
     let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
     let evaluation = |dx| Operation::Backward {
-        mode: Mode::Evaluation,
+        mode: Mode::EVALUATION,
         dx,
         in_place: false,
         dweight: (!dx).then_some(Accumulation::Replace),
@@ -292,7 +292,7 @@ fn moves_are_counted() {
     };
     let cases = [
         (TRAINING, 3.0),
-        (Operation::Forward { mode: Mode::Evaluation, in_place: true }, 2.0),
+        (Operation::Forward { mode: Mode::EVALUATION, in_place: true }, 2.0),
         (BACKWARD, 5.0),
         (evaluation(true), 2.0),
         (evaluation(false), 2.0),

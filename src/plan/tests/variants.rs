@@ -9,7 +9,7 @@ fn all_variants() -> Vec<Dispatch> {
     let mut variants = Vec::new();
     let gradients = [None, Some(Accumulation::Replace), Some(Accumulation::Add)];
     let mut operations = Vec::new();
-    for mode in [Mode::Training, Mode::Evaluation] {
+    for mode in [Mode::TRAINING, Mode::EVALUATION] {
         for in_place in [false, true] {
             operations.push(Operation::Forward { mode, in_place });
             for dweight in gradients {

@@ -71,9 +71,9 @@ impl Subject {
         let training = forward(&running, &saved);
         let evaluation = forward(&held, &saved_in_evaluation);
         Ok(Self {
-            forward: batch_norm.bind_forward(&shape, Mode::Training, &training)?,
-            evaluation: batch_norm.bind_forward(&shape, Mode::Evaluation, &evaluation)?,
-            backward: batch_norm.bind_backward(&shape, Mode::Training, &backward)?,
+            forward: batch_norm.bind_forward(&shape, Mode::TRAINING, &training)?,
+            evaluation: batch_norm.bind_forward(&shape, Mode::EVALUATION, &evaluation)?,
+            backward: batch_norm.bind_backward(&shape, Mode::TRAINING, &backward)?,
             context: context.clone(),
             x,
             y,
