@@ -1,30 +1,26 @@
-// normalize: y = ((x − mean_hi) − mean_lo) · γ/σ + β.
-// x, y: the part's vectors; coefficients: planes of finalize. Dispatch: one workgroup a tile.
-@group(0) @binding(1) var<storage, read_write> x: array<Vector>;
-@group(0) @binding(11) var<storage, read_write> coefficients: array<Channel>;
-
+// normalize: y = activation(((x − mean_hi) − mean_lo) · γ/σ + β + residual).
+// x, y, residual: the part's vectors; saved: planes of finalize. Dispatch: one workgroup a tile.
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
     let place = place_of(workgroup, lane);
-    let channel = params.first_channel + select(0u, place.channel, place.exists);
-    let mean_hi = spread(coefficients[plane(0u, channel)]);
-    let mean_lo = spread(coefficients[plane(1u, channel)]);
-    let scale = spread(coefficients[plane(2u, channel)]);
-    let offset = spread(coefficients[plane(3u, channel)]);
-    var cursor = seek(place.channel, place.position);
+    let a = affine_of(place);
+    var cursor = seek(place);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
-        var values: array<Vector, UNROLL>;
-        var index: array<u32, UNROLL>;
+        var here: array<Cursor, UNROLL>;
+        var xs: array<Vector, UNROLL>;
+        var residuals: array<Residual, UNROLL>;
         for (var k = 0u; k < UNROLL; k++) { // unroll
-            index[k] = select(0u, cursor.index, k < loads);
-            values[k] = x[index[k]];
+            here[k] = or_first(cursor, k < loads);
+            xs[k] = read_x(here[k].index);
+            residuals[k] = read_residual(here[k].index);
             cursor = advance(cursor);
         }
         for (var k = 0u; k < UNROLL; k++) { // unroll
             if (k < loads) {
-                write(index[k], subtract(values[k], mean_hi, mean_lo) * scale + offset);
+                let z = add_residual(affine(center(enter(xs[k]), a, here[k]), a, here[k]), residuals[k]);
+                write(here[k].index, show(leave(z), seen_at(here[k], true)));
             }
         }
     }

@@ -1,28 +1,30 @@
-// statistics: x → one Moments record for each (channel, split).
+// statistics: x → one Moments record for each (channel, group, split).
 // x: the part's vectors; records: planes of C, see records.wgsl. Dispatch: one workgroup a tile.
 // Every lane takes the moments of UNROLL loads at a time; lanes of one column are merged by reduce().
-@group(0) @binding(1) var<storage, read_write> x: array<Vector>;
 @group(0) @binding(12) var<storage, read_write> records: array<Bits>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
     let place = place_of(workgroup, lane);
-    var cursor = seek(place.channel, place.position);
+    var cursor = seek(place);
     var moments = identity();
     var lost = Channel(0.0);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
         var values: array<Vector, UNROLL>;
+        var seen: array<Seen, UNROLL>;
         for (var k = 0u; k < UNROLL; k++) { // unroll
-            values[k] = x[select(0u, cursor.index, k < loads)];
+            let here = or_first(cursor, k < loads);
+            values[k] = enter(read_x(here.index));
+            seen[k] = seen_at(here, k < loads);
             cursor = advance(cursor);
         }
-        moments = combine_keeping(moments, moments_of_block(values, loads), &lost);
+        moments = combine_keeping(moments, moments_of_block(values, seen, loads), &lost);
     }
     moments.m2 += lost;
     let total = reduce(moments, lane);
     if (place.exists && place.row == 0u) {
-        store(params.first_split + place.split, params.first_channel + place.channel, total);
+        store(record_of(place), place.plane_channel, total);
     }
 }

@@ -3,7 +3,7 @@
 use crate::buffer::{BufferRange, Maker};
 use crate::cache::Cache;
 use crate::device::{DeviceError, Lost, create_buffer};
-use crate::options::{Momentum, Options};
+use crate::options::{OptionBits, Options};
 use crate::plan::{DeviceTraits, Operation, Plan, PlanError};
 use crate::program::{Pipelines, Program};
 use crate::shape::Shape;
@@ -30,15 +30,12 @@ struct Shared {
     workspace: Mutex<Option<wgpu::Buffer>>,
 }
 
-/// A plan is kept for each of these; ε and momentum by their bits, since floats have no equality that
-/// a map could use.
+/// A plan is kept for each of these.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct ProgramKey {
     shape: Shape,
     operation: Operation,
-    eps: u64,
-    momentum: Option<u64>,
-    flags: [bool; 3],
+    options: OptionBits,
 }
 
 /// Compiled plans to keep: every layer of a large network, forward and backward, with two batch sizes.
@@ -214,12 +211,7 @@ impl Context {
         let key = ProgramKey {
             shape: *shape,
             operation,
-            eps: options.eps.to_bits(),
-            momentum: match options.momentum {
-                Momentum::MovingAverage(momentum) => Some(momentum.to_bits()),
-                Momentum::Cumulative => None,
-            },
-            flags: [options.weight, options.bias, options.running_statistics],
+            options: options.bits(),
         };
         lock(&self.shared.programs).get_or_make(&key, || {
             let plan = Plan::new(shape, options, operation, self.traits())?;

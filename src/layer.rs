@@ -1,12 +1,13 @@
 //! The short path: a layer that owns its parameters and submits its work.
 
-use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, ForwardTensors};
+use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, FoldTensors, ForwardTensors};
 use crate::buffer::BufferRange;
 use crate::context::Context;
 use crate::device::DeviceError;
+use crate::mask::Mask;
 use crate::options::{Mode, Options, OptionsError};
 use crate::plan::Accumulation;
-use crate::state::{BatchStatistics, RunningStatistics, RunningValues, SavedStatistics};
+use crate::state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
 use crate::tensor::{Tensor, UploadError, Vector, check_length};
 use thiserror::Error;
 
@@ -52,10 +53,23 @@ pub enum LayerError {
 pub struct Gradients {
     /// Gradient with respect to x.
     pub dx: Tensor,
+    /// Gradient with respect to the residual, if there was one.
+    pub dresidual: Option<Tensor>,
     /// Gradient with respect to γ, if there is one.
     pub dweight: Option<Vector>,
     /// Gradient with respect to β, if there is one.
     pub dbias: Option<Vector>,
+}
+
+/// What a pass may work on beside x.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Added before the activation.
+    pub residual: Option<&'a Tensor>,
+    /// Which positions count.
+    pub mask: Option<&'a Mask>,
+    /// What normalizes in [`Mode::GIVEN`].
+    pub given: Option<&'a GivenStatistics>,
 }
 
 impl Layer {
@@ -174,19 +188,37 @@ impl Layer {
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
     pub fn submit_forward(&mut self, mode: Mode, x: &Tensor) -> Result<Tensor, BatchNormError> {
-        let y = Tensor::zeros(self.batch_norm.context(), x.shape)?;
+        self.submit_forward_with(mode, x, Extras::default())
+    }
+
+    /// Runs the forward pass with a residual, a mask or given statistics, and returns y.
+    ///
+    /// # Errors
+    /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
+    pub fn submit_forward_with(
+        &mut self,
+        mode: Mode,
+        x: &Tensor,
+        extras: Extras<'_>,
+    ) -> Result<Tensor, BatchNormError> {
+        let Extras { residual, mask, given } = extras;
+        self.check_tensors(x, [("x", Some(x)), ("residual", residual)])?;
+        let saved = self.batch_norm.saved_statistics(&x.shape)?;
+        // The last pass's may wait for its backward pass no longer.
+        let saved = if self.saved.range().size == saved.range().size { self.saved.clone() } else { saved };
+        let y = Tensor::zeros_as(self.batch_norm.context(), x.shape, x.dtype())?;
         let tensors = ForwardTensors {
-            x: x.range.clone(),
-            y: y.range.clone(),
             weight: self.weight.clone(),
             bias: self.bias.clone(),
             running: self.running.as_ref(),
-            saved: &self.saved,
-            workspace: None,
+            given,
+            residual: residual.map(|residual| residual.range.clone()),
+            mask,
+            ..ForwardTensors::new(x.range.clone(), y.range.clone(), &saved)
         };
         let forward = self.batch_norm.bind_forward(&x.shape, mode, &tensors)?;
         self.submit(|encoder| forward.record(encoder))?;
-        self.mode = mode;
+        (self.mode, self.saved) = (mode, saved);
         Ok(y)
     }
 
@@ -195,32 +227,85 @@ impl Layer {
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
     pub fn submit_backward(&mut self, x: &Tensor, dy: &Tensor) -> Result<Gradients, BatchNormError> {
-        if x.shape != dy.shape {
-            return Err(BatchNormError::Shapes { x: x.shape, dy: dy.shape });
-        }
+        self.submit_backward_with(x, dy, Extras::default())
+    }
+
+    /// Runs the backward pass of the last forward pass, whose input was `x`, with the same residual and mask.
+    ///
+    /// # Errors
+    /// [`BatchNormError`] for anything that does not fit; nothing was submitted then.
+    pub fn submit_backward_with(
+        &mut self,
+        x: &Tensor,
+        dy: &Tensor,
+        extras: Extras<'_>,
+    ) -> Result<Gradients, BatchNormError> {
+        let Extras { residual, mask, .. } = extras;
+        self.check_tensors(x, [("dy", Some(dy)), ("residual", residual)])?;
         let context = self.batch_norm.context();
-        let gradient = |wanted: bool| {
-            wanted.then(|| Vector::upload(context, &vec![0.0; self.options().channels])).transpose()
-        };
+        let zeros = || Tensor::zeros_as(context, x.shape, x.dtype());
+        let gradient =
+            |wanted: bool| wanted.then(|| Vector::zeros(context, self.options().channels)).transpose();
         let gradients = Gradients {
-            dx: Tensor::zeros(context, dy.shape)?,
+            dx: zeros()?,
+            dresidual: residual.map(|_| zeros()).transpose()?,
             dweight: gradient(self.weight.is_some())?,
             dbias: gradient(self.bias.is_some())?,
         };
         let written = |vector: &Vector| (vector.range.clone(), Accumulation::Replace);
+        let range = |tensor: &Tensor| tensor.range.clone();
         let tensors = BackwardTensors {
-            x: x.range.clone(),
-            dy: dy.range.clone(),
-            weight: self.weight.clone(),
-            saved: &self.saved,
-            dx: Some(gradients.dx.range.clone()),
+            residual: residual.map(range),
+            mask,
+            dx: Some(range(&gradients.dx)),
+            dresidual: gradients.dresidual.as_ref().map(range),
             dweight: gradients.dweight.as_ref().map(written),
             dbias: gradients.dbias.as_ref().map(written),
-            workspace: None,
+            ..BackwardTensors::new(range(x), range(dy), &self.saved)
         };
         let backward = self.batch_norm.bind_backward(&dy.shape, self.mode, &tensors)?;
         self.submit(|encoder| backward.record(encoder))?;
         Ok(gradients)
+    }
+
+    /// Folds the layer as it is in evaluation into y = scale·x + offset, and returns scale and offset: to be
+    /// merged into the weights of a convolution before it.
+    ///
+    /// # Errors
+    /// [`BatchNormError`] if the layer has no running statistics or the device fails.
+    pub fn submit_fold(&self) -> Result<(Vector, Vector), BatchNormError> {
+        let RunningStatistics { mean, var, .. } =
+            self.running.as_ref().ok_or(BatchNormError::NoRunningStatistics)?;
+        let (context, channels) = (self.batch_norm.context(), self.options().channels);
+        let (scale, offset) = (Vector::zeros(context, channels)?, Vector::zeros(context, channels)?);
+        let fold = self.batch_norm.bind_fold(&FoldTensors {
+            statistics: &GivenStatistics { mean: mean.clone(), var: var.clone() },
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+            scale: scale.range.clone(),
+            offset: offset.range.clone(),
+        })?;
+        self.submit(|encoder| fold.record(encoder))?;
+        Ok((scale, offset))
+    }
+
+    /// Whether tensors have the shape of x and the element type of the options.
+    fn check_tensors<const N: usize>(
+        &self,
+        x: &Tensor,
+        tensors: [(&'static str, Option<&Tensor>); N],
+    ) -> Result<(), BatchNormError> {
+        let expected = self.options().dtype;
+        for (tensor, given) in [("x", Some(x))].into_iter().chain(tensors) {
+            let Some(given) = given else { continue };
+            if given.shape != x.shape {
+                return Err(BatchNormError::Shapes { tensor, actual: given.shape, expected: x.shape });
+            }
+            if given.dtype() != expected {
+                return Err(BatchNormError::Dtype { tensor, actual: given.dtype(), expected });
+            }
+        }
+        Ok(())
     }
 
     fn submit(

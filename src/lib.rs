@@ -109,6 +109,7 @@ mod context;
 mod device;
 mod kernels;
 mod layer;
+mod mask;
 mod options;
 mod params;
 mod plan;
@@ -121,17 +122,21 @@ mod state;
 mod tensor;
 
 pub use batch_norm::{
-    Backward, BackwardTensors, BatchNorm, BatchNormError, Forward, ForwardTensors, Recorder,
+    BackwardTensors, BatchNorm, BatchNormError, BoundOperation, DoubleBackwardTensors, FoldTensors,
+    ForwardTensors, MomentsBackwardTensors, Recorder, StatisticsTensors,
 };
 pub use buffer::{BufferRange, TensorError};
 pub use context::{Context, ContextError};
 pub use device::DeviceError;
 pub use kernels::Step;
-pub use layer::{Gradients, Layer, LayerError};
+pub use layer::{Extras, Gradients, Layer, LayerError};
+pub use mask::{Mask, MaskError};
 pub use options::{Activation, Dtype, Mode, Momentum, Options, OptionsError, Order, Source};
-pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Plan, PlanError};
+pub use plan::{
+    Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Wanted,
+};
 pub use shape::{Layout, Shape, ShapeError};
-pub use state::{BatchStatistics, RunningStatistics, RunningValues, SavedStatistics};
+pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.
 pub use wgpu;
@@ -146,8 +151,8 @@ const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<Context>();
     shared::<BatchNorm>();
-    shared::<Forward>();
-    shared::<Backward>();
+    shared::<BoundOperation>();
+    shared::<Mask>();
     shared::<Layer>();
     shared::<Tensor>();
     shared::<SavedStatistics>();

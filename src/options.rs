@@ -139,6 +139,20 @@ pub struct Options {
     pub ghost_batch: Option<usize>,
 }
 
+/// See [`Options::bits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OptionBits {
+    channels: usize,
+    eps: u64,
+    momentum: Option<u64>,
+    flags: [bool; 4],
+    dtype: Dtype,
+    activation: std::mem::Discriminant<Activation>,
+    negative_slope: u64,
+    order: Order,
+    ghost_batch: Option<usize>,
+}
+
 /// Why settings are refused.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
@@ -196,6 +210,29 @@ impl Options {
             activation: Activation::None,
             order: Order::Post,
             ghost_batch: None,
+        }
+    }
+
+    /// All settings in a form that maps can use as a key: floats have no equality that would do.
+    pub(crate) fn bits(&self) -> OptionBits {
+        let Self { channels, eps, momentum, weight, bias, running_statistics, guarded, .. } = *self;
+        let Self { dtype, activation, order, ghost_batch, .. } = *self;
+        OptionBits {
+            channels,
+            eps: eps.to_bits(),
+            momentum: match momentum {
+                Momentum::MovingAverage(momentum) => Some(momentum.to_bits()),
+                Momentum::Cumulative => None,
+            },
+            flags: [weight, bias, running_statistics, guarded],
+            dtype,
+            activation: std::mem::discriminant(&activation),
+            negative_slope: match activation {
+                Activation::LeakyRelu { negative_slope } => negative_slope.to_bits(),
+                _ => 0,
+            },
+            order,
+            ghost_batch,
         }
     }
 

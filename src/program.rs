@@ -6,7 +6,6 @@ use crate::device::{DeviceError, create_buffer_with, scoped};
 use crate::kernels::Step;
 use crate::params::Params;
 use crate::plan::{Dispatch, Piece, Plan, Tile};
-use crate::resource::Resource;
 use crate::shader::{Source, parts::Part};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -266,16 +265,6 @@ impl Bindings {
             pass.set_bind_group(0, group, &[]);
             let [x, y, z] = dispatch.grid;
             pass.dispatch_workgroups(x, y, z);
-        }
-    }
-}
-
-impl Resource {
-    /// Bytes of the resource for C = `channels`, if it is an array per channel of the caller's.
-    pub(crate) fn bytes_per_channel(self) -> u64 {
-        match self {
-            Self::Saved => crate::plan::SAVED_PLANES * crate::plan::WORD_BYTES,
-            _ => crate::plan::WORD_BYTES,
         }
     }
 }

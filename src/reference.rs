@@ -1,221 +1,255 @@
 //! The definition of every step, in `f64`, by plain loops: what the kernels are tested against.
 //!
-//! Nothing here is shared with the kernels or their host code except [`Shape`], nothing is fast, and
-//! every sum is taken in two passes: first the mean, then the deviations from it.
+//! Nothing here is shared with the kernels or their host code except [`Shape`](crate::Shape) and the names
+//! of options, nothing is fast, and variances are taken in two passes: first the mean, then the deviations
+//! from it. In this file are the steps; [`forward`], [`backward`] and [`double_backward`] compose them.
 //!
-//! # Conventions
-//! Those of PyTorch. A channel has `m = N·S` values.
-//! - The *biased* variance `v = Σ(x − μ)²/m` normalizes; the *unbiased* one, `Σ(x − μ)²/(m − 1)`,
-//!   goes to the running variance. So training needs two values per channel.
-//! - `running ← (1 − momentum)·running + momentum·batch`: momentum 0 keeps, momentum 1 replaces.
-//!   The cumulative average takes `1/(num_batches_tracked + 1)`, see [`cumulative_factor`].
-//! - ε is added to the variance, inside the root: `σ = √(v + ε)`.
-//! - Absent `weight` and `bias` are γ = 1 and β = 0.
-//!
-//! # Derivation of the backward pass
-//! For one channel, with the loss `L` and `dy = ∂L/∂y`:
-//!
-//! ```text
-//! y_i = γ·x̂_i + β        x̂_i = (x_i − μ)/σ        σ = √(v + ε)
-//! μ   = Σ x_i / m         v   = Σ (x_i − μ)² / m
-//! ```
-//!
-//! The parameters reach `L` through `y` alone:
-//!
-//! ```text
-//! dβ = Σ dy_i             dγ = Σ dy_i·x̂_i
-//! ```
-//!
-//! `x` reaches it in three ways, directly, through `μ` and through `v`. With `g_i = ∂L/∂x̂_i = γ·dy_i`:
-//!
-//! ```text
-//! ∂L/∂v = Σ g_i·(x_i − μ)·(−½)·(v + ε)^(−3/2) = −1/(2σ²)·Σ g_i·x̂_i
-//! ∂L/∂μ = Σ g_i·(−1/σ) + ∂L/∂v·Σ −2(x_i − μ)/m = −1/σ·Σ g_i       since Σ (x_i − μ) = 0
-//! ```
-//!
-//! With `∂v/∂x_i = 2(x_i − μ)/m = 2σ·x̂_i/m` (the part through `μ` vanishes as above) and `∂μ/∂x_i = 1/m`:
-//!
-//! ```text
-//! dx_i = g_i/σ + ∂L/∂v·∂v/∂x_i + ∂L/∂μ·∂μ/∂x_i
-//!      = g_i/σ − x̂_i/(σ·m)·Σ g_j·x̂_j − 1/(σ·m)·Σ g_j
-//!      = γ/σ·(dy_i − mean(dy) − x̂_i·mean(dy·x̂))
-//! ```
-//!
-//! So `backward_reduce` takes two sums per channel, which are dβ and dγ themselves, and
-//! `backward_apply` needs no others. Statistics held constant (evaluation) leave the direct way only:
-//! `dx_i = γ/σ·dy_i`.
+#![doc = include_str!("reference/derivation.md")]
 
+mod activation;
+mod double_backward;
+mod error;
+mod estimates;
 mod pass;
+mod problem;
 mod records;
+mod segment;
 
-pub use pass::{Backward, Forward, Parameters, Source, backward, forward};
-pub use records::{ChannelGradients, GradSums, Moments, ReferenceError, Running, Statistics};
+pub use activation::{activate, activation_gradient};
+pub use double_backward::{DoubleBackward, double_backward};
+pub use error::ReferenceError;
+pub use estimates::{cumulative_factor, moments_backward, population};
+pub use pass::{Backward, Forward, backward, forward};
+pub use problem::{Group, Parameters, Problem, Source, group_moments};
+pub use records::{
+    ChannelGradients, DoubleGradSums, DoubleGradients, GradSums, Moments, Running, Statistics,
+};
+pub use segment::{Element, Segment};
 
-use crate::{Layout, Shape};
+use segment::mean_of;
 
-/// x → μ and Σ(x − μ)² per channel.
+/// x → μ = Σx/m and M2 = Σ(x − μ)² per channel; both are 0 where no position counts.
 ///
 /// # Errors
 /// [`ReferenceError::Length`] if `x` does not have the shape's number of elements.
-pub fn statistics(x: &[f32], shape: &Shape) -> Result<Moments, ReferenceError> {
-    check("x", x, shape.elements(), shape)?;
-    let count = shape.values_per_channel();
-    let mut mean = vec![0.0; shape.channels()];
-    for_each(shape, |c, i| mean[c] += f64::from(x[i]));
-    mean.iter_mut().for_each(|mean| *mean /= count as f64);
-    let mut m2 = vec![0.0; shape.channels()];
-    for_each(shape, |c, i| m2[c] += (f64::from(x[i]) - mean[c]).powi(2));
+pub fn statistics(x: &[impl Element], segment: &Segment<'_>) -> Result<Moments, ReferenceError> {
+    segment.check("x", x)?;
+    let count = segment.count();
+    let mean = mean_of(&segment.sum(|_, i| x[i].to_f64()), count);
+    let m2 = segment.sum(|c, i| (x[i].to_f64() - mean[c]).powi(2));
     Ok(Moments { count, mean, m2 })
 }
 
-/// Moments → μ, v = M2/m and 1/σ = 1/√(v + ε) per channel.
+/// Moments → μ, v = M2/m and 1/σ = 1/√(v + ε) per channel, through which x reaches the loss.
 pub fn finalize(moments: &Moments, epsilon: f64) -> Statistics {
-    let variance = moments.m2.iter().map(|m2| m2 / moments.count as f64).collect();
-    Statistics::held(moments.mean.clone(), variance, epsilon)
+    let variance = mean_of(&moments.m2, moments.count);
+    Statistics { constant: false, ..Statistics::held(moments.mean.clone(), variance, epsilon) }
 }
 
-/// running ← (1 − factor)·running + factor·batch, the batch variance unbiased: M2/(m − 1).
+/// running ← (1 − factor)·running + factor·batch, the batch variance unbiased: M2/(m − 1). A batch without
+/// any value leaves them as they are.
 ///
 /// # Errors
 /// [`ReferenceError`] if the running statistics have other channels or there is one value per channel.
 pub fn running_stats(running: &Running, batch: &Moments, factor: f64) -> Result<Running, ReferenceError> {
-    if batch.count < 2 {
-        return Err(ReferenceError::TooFewValues { actual: batch.count });
+    let average = |tensor, running: &[f64], batch: &[f64]| {
+        error::check_channels(tensor, running.len(), batch.len())?;
+        let pairs = running.iter().zip(batch);
+        Ok(pairs.map(|(running, batch)| (1.0 - factor) * running + factor * batch).collect())
+    };
+    if batch.count == 0 {
+        return Ok(running.clone());
     }
-    let unbiased: Vec<f64> = batch.m2.iter().map(|m2| m2 / (batch.count - 1) as f64).collect();
     Ok(Running {
-        mean: average("running mean", &running.mean, &batch.mean, factor)?,
-        variance: average("running variance", &running.variance, &unbiased, factor)?,
+        mean: average("running mean", &running.mean, &batch.mean)?,
+        variance: average("running variance", &running.variance, &batch.unbiased_variance()?)?,
     })
 }
 
-/// The factor with which running statistics are the mean over all batches so far: 1/(tracked + 1),
-/// `num_batches_tracked` counted before this batch.
-pub fn cumulative_factor(num_batches_tracked: u64) -> f64 {
-    1.0 / (num_batches_tracked as f64 + 1.0)
-}
-
-/// y = γ·x̂ + β with x̂ = (x − μ)/σ, in the layout of `x`.
+/// γ·x̂ + β with x̂ = (x − μ)/σ, in the layout of `x`.
 ///
 /// # Errors
 /// [`ReferenceError`] if a slice does not have the length the shape says.
 pub fn normalize(
-    x: &[f32],
-    shape: &Shape,
+    x: &[impl Element],
+    segment: &Segment<'_>,
     statistics: &Statistics,
     weight: Option<&[f32]>,
     bias: Option<&[f32]>,
 ) -> Result<Vec<f64>, ReferenceError> {
-    check("x", x, shape.elements(), shape)?;
-    statistics.check(shape)?;
-    let (weight, bias) = (per_channel("weight", weight, 1.0, shape)?, per_channel("bias", bias, 0.0, shape)?);
-    let mut y = vec![0.0; x.len()];
-    for_each(shape, |c, i| y[i] = weight[c] * statistics.x_hat(x[i], c) + bias[c]);
-    Ok(y)
+    segment.check("x", x)?;
+    statistics.check(segment)?;
+    let weight = segment.per_channel("weight", weight, 1.0)?;
+    let bias = segment.per_channel("bias", bias, 0.0)?;
+    Ok(segment.map(|c, i| weight[c] * statistics.x_hat(x[i], c) + bias[c]))
 }
 
-/// x, dy → Σdy and Σdy·x̂ per channel.
+/// x, g → Σg and Σg·x̂ per channel. Without an activation after the normalization, g is dy.
 ///
 /// # Errors
 /// [`ReferenceError`] if a slice does not have the length the shape says.
 pub fn backward_reduce(
-    x: &[f32],
-    dy: &[f32],
-    shape: &Shape,
+    x: &[impl Element],
+    g: &[impl Element],
+    segment: &Segment<'_>,
     statistics: &Statistics,
 ) -> Result<GradSums, ReferenceError> {
-    check("x", x, shape.elements(), shape)?;
-    check("dy", dy, shape.elements(), shape)?;
-    statistics.check(shape)?;
-    let mut sum_dy = vec![0.0; shape.channels()];
-    let mut sum_dy_x_hat = vec![0.0; shape.channels()];
-    for_each(shape, |c, i| {
-        sum_dy[c] += f64::from(dy[i]);
-        sum_dy_x_hat[c] += f64::from(dy[i]) * statistics.x_hat(x[i], c);
-    });
-    Ok(GradSums { count: shape.values_per_channel(), sum_dy, sum_dy_x_hat })
+    segment.check("x", x)?;
+    segment.check("dy", g)?;
+    statistics.check(segment)?;
+    Ok(GradSums {
+        count: segment.count(),
+        sum_dy: segment.sum(|_, i| g[i].to_f64()),
+        sum_dy_x_hat: segment.sum(|c, i| g[i].to_f64() * statistics.x_hat(x[i], c)),
+    })
 }
 
-/// GradSums → dγ = Σdy·x̂, dβ = Σdy and the means of both over the m values.
-pub fn backward_finalize(sums: &GradSums) -> ChannelGradients {
-    let mean = |sums_of: &[f64]| sums_of.iter().map(|sum| sum / sums.count as f64).collect();
-    ChannelGradients {
+/// GradSums → dγ = Σg·x̂, dβ = Σg, the means ⟨g·x̂⟩ and ⟨g⟩, and what reaches the statistics if they are
+/// held: dmean = −γ/σ·Σg and dvariance = −γ/(2σ²)·Σg·x̂.
+///
+/// # Errors
+/// [`ReferenceError::Channels`] if the sums, the statistics and the weight differ in channels.
+pub fn backward_finalize(
+    sums: &GradSums,
+    statistics: &Statistics,
+    weight: Option<&[f32]>,
+) -> Result<ChannelGradients, ReferenceError> {
+    let gain = statistics.gain(weight)?;
+    error::check_channels("sum(dy)", sums.sum_dy.len(), gain.len())?;
+    error::check_channels("sum(dy·x̂)", sums.sum_dy_x_hat.len(), gain.len())?;
+    let channels = 0..gain.len();
+    Ok(ChannelGradients {
         dweight: sums.sum_dy_x_hat.clone(),
         dbias: sums.sum_dy.clone(),
-        mean_dy: mean(&sums.sum_dy),
-        mean_dy_x_hat: mean(&sums.sum_dy_x_hat),
-    }
+        dmean: channels.clone().map(|c| -gain[c] * sums.sum_dy[c]).collect(),
+        dvariance: channels
+            .map(|c| -0.5 * gain[c] * statistics.inverse_sigma[c] * sums.sum_dy_x_hat[c])
+            .collect(),
+        mean_dy: mean_of(&sums.sum_dy, sums.count),
+        mean_dy_x_hat: mean_of(&sums.sum_dy_x_hat, sums.count),
+    })
 }
 
-/// dx = γ/σ·(dy − mean(dy) − x̂·mean(dy·x̂)), or γ/σ·dy without `means`: the statistics are held constant.
+/// dx = γ/σ·(g − ⟨g⟩ − x̂·⟨g·x̂⟩), or γ/σ·g if the statistics are held.
 ///
 /// # Errors
 /// [`ReferenceError`] if a slice does not have the length the shape says.
 pub fn backward_apply(
-    x: &[f32],
-    dy: &[f32],
-    shape: &Shape,
+    x: &[impl Element],
+    g: &[impl Element],
+    segment: &Segment<'_>,
     statistics: &Statistics,
     weight: Option<&[f32]>,
-    means: Option<&ChannelGradients>,
+    gradients: &ChannelGradients,
 ) -> Result<Vec<f64>, ReferenceError> {
-    check("x", x, shape.elements(), shape)?;
-    check("dy", dy, shape.elements(), shape)?;
-    statistics.check(shape)?;
-    let weight = per_channel("weight", weight, 1.0, shape)?;
-    let mut dx = vec![0.0; x.len()];
-    match means {
-        Some(ChannelGradients { mean_dy, mean_dy_x_hat, .. }) => {
-            check("mean(dy)", mean_dy, shape.channels(), shape)?;
-            check("mean(dy·x̂)", mean_dy_x_hat, shape.channels(), shape)?;
-            for_each(shape, |c, i| {
-                let centered = f64::from(dy[i]) - mean_dy[c];
-                let along_x_hat = statistics.x_hat(x[i], c) * mean_dy_x_hat[c];
-                dx[i] = weight[c] * statistics.inverse_sigma[c] * (centered - along_x_hat);
-            });
-        }
-        None => for_each(shape, |c, i| dx[i] = weight[c] * statistics.inverse_sigma[c] * f64::from(dy[i])),
+    segment.check("x", x)?;
+    segment.check("dy", g)?;
+    statistics.check(segment)?;
+    let gain = statistics.gain(weight)?;
+    if statistics.constant {
+        return Ok(segment.map(|c, i| gain[c] * g[i].to_f64()));
     }
-    Ok(dx)
+    let ChannelGradients { mean_dy, mean_dy_x_hat, .. } = gradients;
+    segment.check_channels("mean(dy)", mean_dy)?;
+    segment.check_channels("mean(dy·x̂)", mean_dy_x_hat)?;
+    Ok(segment.map(|c, i| {
+        let along_x_hat = statistics.x_hat(x[i], c) * mean_dy_x_hat[c];
+        gain[c] * (g[i].to_f64() - mean_dy[c] - along_x_hat)
+    }))
 }
 
-/// Visits every element in memory order with its channel and its index.
-fn for_each(shape: &Shape, mut visit: impl FnMut(usize, usize)) {
-    let (samples, channels, spatial) = (shape.samples(), shape.channels(), shape.spatial());
-    for n in 0..samples {
-        match shape.layout() {
-            Layout::ChannelsFirst => {
-                (0..channels).for_each(|c| (0..spatial).for_each(|s| visit(c, shape.index(n, c, s))));
-            }
-            Layout::ChannelsLast => {
-                (0..spatial).for_each(|s| (0..channels).for_each(|c| visit(c, shape.index(n, c, s))));
-            }
-        }
-    }
+/// x, dy, ddx → the five sums Σg, Σg·x̂, Σv, Σv·x̂ and Σg·v per channel, g = dy and v = ddx.
+///
+/// # Errors
+/// [`ReferenceError`] if a slice does not have the length the shape says.
+pub fn double_backward_reduce(
+    x: &[impl Element],
+    dy: &[impl Element],
+    ddx: &[impl Element],
+    segment: &Segment<'_>,
+    statistics: &Statistics,
+) -> Result<DoubleGradSums, ReferenceError> {
+    segment.check("ddx", ddx)?;
+    Ok(DoubleGradSums {
+        dy: backward_reduce(x, dy, segment, statistics)?,
+        ddx: backward_reduce(x, ddx, segment, statistics)?,
+        sum_dy_ddx: segment.sum(|_, i| dy[i].to_f64() * ddx[i].to_f64()),
+    })
 }
 
-fn average(tensor: &'static str, running: &[f64], batch: &[f64], m: f64) -> Result<Vec<f64>, ReferenceError> {
-    if running.len() != batch.len() {
-        return Err(ReferenceError::Channels { tensor, actual: running.len(), expected: batch.len() });
+/// DoubleGradSums → grad_weight = m·f/σ with f = ⟨g·v⟩ − ⟨g⟩⟨v⟩ − ⟨g·x̂⟩⟨v·x̂⟩, or Σg·v/σ if the statistics
+/// are held; and the coefficients of the last step: γ/σ, a = ddweight, b = ddbias, f and the means.
+///
+/// # Errors
+/// [`ReferenceError::Channels`] if the sums, the statistics and the weights differ in channels.
+pub fn double_backward_finalize(
+    sums: &DoubleGradSums,
+    statistics: &Statistics,
+    weight: Option<&[f32]>,
+    ddweight: &[f32],
+    ddbias: &[f32],
+) -> Result<DoubleGradients, ReferenceError> {
+    let dy = backward_finalize(&sums.dy, statistics, None)?;
+    let ddx = backward_finalize(&sums.ddx, statistics, None)?;
+    let (gain, inv) = (statistics.gain(weight)?, &statistics.inverse_sigma);
+    let m = sums.dy.count;
+    let mean_dy_ddx = mean_of(&sums.sum_dy_ddx, m);
+    for (tensor, length) in
+        [("sum(dy·ddx)", mean_dy_ddx.len()), ("ddweight", ddweight.len()), ("ddbias", ddbias.len())]
+    {
+        error::check_channels(tensor, length, gain.len())?;
     }
-    Ok(running.iter().zip(batch).map(|(running, batch)| (1.0 - m) * running + m * batch).collect())
+    let f = |c: usize| {
+        mean_dy_ddx[c] - dy.mean_dy[c] * ddx.mean_dy[c] - dy.mean_dy_x_hat[c] * ddx.mean_dy_x_hat[c]
+    };
+    let f: Vec<f64> = (0..gain.len()).map(f).collect();
+    let mean = if statistics.constant { &mean_dy_ddx } else { &f };
+    Ok(DoubleGradients {
+        grad_weight: mean.iter().zip(inv).map(|(mean, inv)| m as f64 * mean * inv).collect(),
+        gain,
+        a: ddweight.iter().map(|&a| a.into()).collect(),
+        b: ddbias.iter().map(|&b| b.into()).collect(),
+        f,
+        mean_dy: dy.mean_dy,
+        mean_dy_x_hat: dy.mean_dy_x_hat,
+        mean_ddx: ddx.mean_dy,
+        mean_ddx_x_hat: ddx.mean_dy_x_hat,
+    })
 }
 
-/// The values in `f64`, or the default for every channel if absent.
-fn per_channel(
-    tensor: &'static str,
-    values: Option<&[f32]>,
-    default: f64,
-    shape: &Shape,
-) -> Result<Vec<f64>, ReferenceError> {
-    let Some(values) = values else { return Ok(vec![default; shape.channels()]) };
-    check(tensor, values, shape.channels(), shape)?;
-    Ok(values.iter().map(|&value| f64::from(value)).collect())
-}
-
-fn check<T>(tensor: &'static str, slice: &[T], expected: usize, shape: &Shape) -> Result<(), ReferenceError> {
-    if slice.len() == expected {
-        return Ok(());
+/// x, dy, ddx → grad_dy and grad_x in the layout of `x`, with G = g − ⟨g⟩ − x̂⟨g·x̂⟩ and V = v − ⟨v⟩ − x̂⟨v·x̂⟩:
+/// grad_dy = γ/σ·V + a·x̂ + b and grad_x = −γ/σ²·(f·x̂ + ⟨g·x̂⟩·V + ⟨v·x̂⟩·G) + a/σ·G. If the statistics are
+/// held, γ/σ·v + a·x̂ + b and a/σ·g.
+///
+/// # Errors
+/// [`ReferenceError`] if a slice does not have the length the shape says.
+pub fn double_backward_apply(
+    x: &[impl Element],
+    dy: &[impl Element],
+    ddx: &[impl Element],
+    segment: &Segment<'_>,
+    statistics: &Statistics,
+    gradients: &DoubleGradients,
+) -> Result<(Vec<f64>, Vec<f64>), ReferenceError> {
+    segment.check("x", x)?;
+    segment.check("dy", dy)?;
+    segment.check("ddx", ddx)?;
+    statistics.check(segment)?;
+    gradients.check(segment)?;
+    let DoubleGradients { gain, a, b, f, .. } = gradients;
+    let DoubleGradients { mean_dy, mean_dy_x_hat, mean_ddx, mean_ddx_x_hat, .. } = gradients;
+    let (g, v) = (|i: usize| dy[i].to_f64(), |i: usize| ddx[i].to_f64());
+    let (x_hat, inv) = (|c: usize, i: usize| statistics.x_hat(x[i], c), &statistics.inverse_sigma);
+    if statistics.constant {
+        let grad_dy = segment.map(|c, i| gain[c] * v(i) + a[c] * x_hat(c, i) + b[c]);
+        return Ok((grad_dy, segment.map(|c, i| a[c] * inv[c] * g(i))));
     }
-    Err(ReferenceError::Length { tensor, actual: slice.len(), expected, shape: *shape })
+    let big_g = |c: usize, i: usize| g(i) - mean_dy[c] - x_hat(c, i) * mean_dy_x_hat[c];
+    let big_v = |c: usize, i: usize| v(i) - mean_ddx[c] - x_hat(c, i) * mean_ddx_x_hat[c];
+    let grad_dy = segment.map(|c, i| gain[c] * big_v(c, i) + a[c] * x_hat(c, i) + b[c]);
+    let grad_x = segment.map(|c, i| {
+        let crossed = mean_dy_x_hat[c] * big_v(c, i) + mean_ddx_x_hat[c] * big_g(c, i);
+        -gain[c] * inv[c] * (f[c] * x_hat(c, i) + crossed) + a[c] * inv[c] * big_g(c, i)
+    });
+    Ok((grad_dy, grad_x))
 }

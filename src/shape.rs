@@ -86,6 +86,11 @@ impl Shape {
         Ok(Self { samples, channels, spatial: spatial.iter().product(), layout })
     }
 
+    /// One value of each channel: for what depends on C alone.
+    pub(crate) fn of_channels(channels: usize) -> Self {
+        Self { samples: 1, channels, spatial: 1, layout: Layout::ChannelsFirst }
+    }
+
     /// N, the number of samples.
     pub fn samples(&self) -> usize {
         self.samples

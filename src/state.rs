@@ -3,7 +3,7 @@
 use crate::buffer::BufferRange;
 use crate::context::{Context, lock};
 use crate::device::{DeviceError, Download, create_buffer_with};
-use crate::options::Mode;
+use crate::options::Source;
 use crate::shape::Shape;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,9 @@ pub struct RunningStatistics {
     /// `[C]` u32, the number of batches each channel has seen. They are equal; each channel has its
     /// own so that none waits for another.
     pub num_batches_tracked: BufferRange,
+    /// `[C]` u32, the number of batches that were left out: those with fewer than two values that a mask
+    /// shows, and with [`Options::guarded`](crate::Options::guarded) those with a statistic that is not finite.
+    pub num_batches_skipped: BufferRange,
 }
 
 /// Running statistics as plain values.
@@ -35,12 +38,19 @@ pub struct RunningValues {
     pub var: Vec<f32>,
     /// Batches that have entered.
     pub num_batches_tracked: u32,
+    /// Batches that were left out.
+    pub num_batches_skipped: u32,
 }
 
 impl RunningValues {
     /// The start: mean 0, variance 1, no batches.
     pub fn start(channels: usize) -> Self {
-        Self { mean: vec![0.0; channels], var: vec![1.0; channels], num_batches_tracked: 0 }
+        Self::new(vec![0.0; channels], vec![1.0; channels], 0)
+    }
+
+    /// Statistics that `num_batches_tracked` batches have entered and none was left out of.
+    pub fn new(mean: Vec<f32>, var: Vec<f32>, num_batches_tracked: u32) -> Self {
+        Self { mean, var, num_batches_tracked, num_batches_skipped: 0 }
     }
 }
 
@@ -54,11 +64,14 @@ impl RunningStatistics {
         let buffer = |what, bytes: &[u8]| {
             create_buffer_with(context.device(), what, bytes, STATE_USAGE).map(|buffer| context.range(buffer))
         };
-        let batches = vec![values.num_batches_tracked; values.mean.len()];
+        let counter = |what, batches: u32| {
+            buffer(what, bytemuck::cast_slice(&vec![batches; values.mean.len()]))
+        };
         Ok(Self {
             mean: buffer("running_mean", bytemuck::cast_slice(&values.mean))?,
             var: buffer("running_var", bytemuck::cast_slice(&values.var))?,
-            num_batches_tracked: buffer("num_batches_tracked", bytemuck::cast_slice(&batches))?,
+            num_batches_tracked: counter("num_batches_tracked", values.num_batches_tracked)?,
+            num_batches_skipped: counter("num_batches_skipped", values.num_batches_skipped)?,
         })
     }
 
@@ -77,23 +90,36 @@ impl RunningStatistics {
     /// # Errors
     /// [`DeviceError`] if the device has no memory for the copy or is lost.
     pub async fn download(&self, context: &Context) -> Result<RunningValues, DeviceError> {
-        let batches: Vec<u32> = download(context, "num_batches_tracked", &self.num_batches_tracked).await?;
+        let tracked: Vec<u32> = download(context, "num_batches_tracked", &self.num_batches_tracked).await?;
+        let skipped: Vec<u32> = download(context, "num_batches_skipped", &self.num_batches_skipped).await?;
         Ok(RunningValues {
             mean: download(context, "running_mean", &self.mean).await?,
             var: download(context, "running_var", &self.var).await?,
-            num_batches_tracked: batches.first().copied().unwrap_or_default(),
+            num_batches_tracked: tracked.first().copied().unwrap_or_default(),
+            num_batches_skipped: skipped.first().copied().unwrap_or_default(),
         })
     }
+}
+
+/// Statistics that the caller gives to normalize with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GivenStatistics {
+    /// `[C]` f32.
+    pub mean: BufferRange,
+    /// `[C]` f32, the biased variance.
+    pub var: BufferRange,
 }
 
 /// What a forward pass leaves for the backward pass: the statistics that normalized, and which pass
 /// left them.
 ///
-/// In memory four planes of C f32 each: mean (rounded), what rounding the mean lost, biased variance,
-/// 1/√(variance + ε). Clones are the same buffer.
+/// In memory for each ghost batch seven planes of C f32 each: mean (rounded), what rounding the mean lost,
+/// biased variance, 1/σ = 1/√(variance + ε), γ/σ, β, and the values that the statistics were taken of (0 if
+/// they were not taken of the batch). Clones are the same buffer.
 #[derive(Clone, Debug)]
 pub struct SavedStatistics {
     pub(crate) range: BufferRange,
+    channels: usize,
     origin: Arc<Mutex<Option<Origin>>>,
 }
 
@@ -101,7 +127,20 @@ pub struct SavedStatistics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) shape: Shape,
-    pub(crate) mode: Mode,
+    pub(crate) source: Source,
+    pub(crate) mask: bool,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let source = match self.source {
+            Source::Batch => "batch",
+            Source::Running => "running",
+            Source::Given => "given",
+        };
+        let mask = if self.mask { " and a mask" } else { "" };
+        write!(f, "{} with {source} statistics{mask}", self.shape)
+    }
 }
 
 /// The statistics that normalized a batch, as plain values.
@@ -109,14 +148,16 @@ pub(crate) struct Origin {
 pub struct BatchStatistics {
     /// Mean of each channel.
     pub mean: Vec<f32>,
-    /// Biased variance of each channel: M2 / (N·S).
+    /// Biased variance of each channel: M2 / count.
     pub var: Vec<f32>,
+    /// How many values they were taken of; rounded beyond 2²⁴, 0 if they were not taken of the batch.
+    pub count: f32,
 }
 
 impl SavedStatistics {
-    /// Bytes for C = `channels`.
+    /// Bytes for C = `channels` and one group of samples.
     pub fn bytes(channels: usize) -> u64 {
-        (channels as u64).saturating_mul(crate::plan::SAVED_PLANES * crate::plan::WORD_BYTES)
+        (channels as u64).saturating_mul(crate::plan::PLANES * crate::plan::WORD_BYTES)
     }
 
     /// A new buffer for `channels` channels.
@@ -124,32 +165,52 @@ impl SavedStatistics {
     /// # Errors
     /// [`DeviceError`] if the device has no memory for it or is lost.
     pub fn new(context: &Context, channels: usize) -> Result<Self, DeviceError> {
+        Self::for_groups(context, channels, 1)
+    }
+
+    /// A new buffer for `channels` channels and so many ghost batches; [`BatchNorm::saved_statistics`](
+    /// crate::BatchNorm::saved_statistics) counts them.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for it or is lost.
+    pub fn for_groups(context: &Context, channels: usize, groups: usize) -> Result<Self, DeviceError> {
         context.check_alive()?;
-        let bytes = Self::bytes(channels);
+        let bytes = Self::bytes(channels).saturating_mul(groups as u64);
         let buffer = crate::device::create_buffer(context.device(), "saved", bytes, STATE_USAGE)?;
         Ok(Self::in_range(context.range(buffer), channels))
     }
 
-    /// The first [`SavedStatistics::bytes`] of a range of the caller's. That the range has them is
+    /// A range of the caller's, [`SavedStatistics::bytes`] for each ghost batch. That the range has them is
     /// checked when it is bound.
     pub fn in_range(range: impl Into<BufferRange>, channels: usize) -> Self {
-        let mut range = range.into();
-        range.size = range.size.min(Self::bytes(channels));
-        Self { range, origin: Arc::default() }
+        Self { range: range.into(), channels, origin: Arc::default() }
     }
 
-    /// Mean and biased variance of the last forward pass that was submitted. The buffer needs usage
-    /// `COPY_SRC`.
+    /// The statistics of the last forward pass that was submitted, one for each ghost batch that the buffer
+    /// has room for. The buffer needs usage `COPY_SRC`.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for the copy or is lost.
+    pub async fn download_groups(&self, context: &Context) -> Result<Vec<BatchStatistics>, DeviceError> {
+        let planes: Vec<f32> = download(context, "saved", &self.range).await?;
+        let group_words = self.channels.max(1).saturating_mul(crate::plan::PLANES as usize);
+        let statistics = |group: &[f32]| {
+            let plane = |i: usize| group.iter().skip(i * self.channels).take(self.channels).copied();
+            let count = plane(6).next().unwrap_or_default();
+            BatchStatistics { mean: plane(0).collect(), var: plane(2).collect(), count }
+        };
+        Ok(planes.chunks_exact(group_words).map(statistics).collect())
+    }
+
+    /// Mean and biased variance of the last forward pass that was submitted; of its first ghost batch. The
+    /// buffer needs usage `COPY_SRC`.
     ///
     /// # Errors
     /// [`DeviceError`] if the device has no memory for the copy or is lost.
     pub async fn download(&self, context: &Context) -> Result<BatchStatistics, DeviceError> {
-        let planes: Vec<f32> = download(context, "saved", &self.range).await?;
-        let plane = |i: usize| {
-            let length = planes.len() / crate::plan::SAVED_PLANES as usize;
-            planes.iter().skip(i * length).take(length).copied().collect()
-        };
-        Ok(BatchStatistics { mean: plane(0), var: plane(2) })
+        let groups = self.download_groups(context).await?;
+        let none = || BatchStatistics { mean: Vec::new(), var: Vec::new(), count: 0.0 };
+        Ok(groups.into_iter().next().unwrap_or_else(none))
     }
 
     /// The blocking twin of [`SavedStatistics::download`].

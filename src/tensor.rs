@@ -3,17 +3,20 @@
 use crate::buffer::BufferRange;
 use crate::context::Context;
 use crate::device::{DeviceError, create_buffer, create_buffer_with};
+use crate::options::Dtype;
 use crate::shape::Shape;
+use half::{bf16, f16};
 use thiserror::Error;
 
 const TENSOR_USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// N·C·S f32 values on a device.
+/// N·C·S values on a device.
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    context: Context,
+    pub(crate) context: Context,
     pub(crate) shape: Shape,
+    dtype: Dtype,
     pub(crate) range: BufferRange,
 }
 
@@ -41,32 +44,66 @@ pub(crate) fn check_length(what: &'static str, actual: usize, expected: usize) -
 }
 
 impl Tensor {
-    /// A tensor that holds `values`, in memory order.
+    /// A tensor of f32 that holds `values`, in memory order.
     ///
     /// # Errors
     /// [`UploadError`] if there are not N·C·S of them, the device has no memory, or it is lost.
     pub fn upload(context: &Context, shape: Shape, values: &[f32]) -> Result<Self, UploadError> {
+        Self::upload_as(context, shape, Dtype::F32, values)
+    }
+
+    /// A tensor that holds `values`, in memory order, rounded to the nearest number that `dtype` has (to even).
+    ///
+    /// # Errors
+    /// [`UploadError`] if there are not N·C·S of them, the device has no memory, or it is lost.
+    pub fn upload_as(
+        context: &Context,
+        shape: Shape,
+        dtype: Dtype,
+        values: &[f32],
+    ) -> Result<Self, UploadError> {
         check_length("a tensor", values.len(), shape.elements())?;
         context.check_alive()?;
-        let bytes = bytemuck::cast_slice(values);
+        let half: Vec<u16> = match dtype {
+            Dtype::F32 => Vec::new(),
+            Dtype::F16 => values.iter().map(|&value| f16::from_f32(value).to_bits()).collect(),
+            Dtype::BF16 => values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect(),
+        };
+        let bytes = match dtype {
+            Dtype::F32 => bytemuck::cast_slice(values),
+            Dtype::F16 | Dtype::BF16 => bytemuck::cast_slice(&half),
+        };
         let buffer = create_buffer_with(context.device(), "tensor", bytes, TENSOR_USAGE)?;
-        Ok(Self { context: context.clone(), shape, range: context.range(buffer) })
+        Ok(Self { context: context.clone(), shape, dtype, range: context.range(buffer) })
+    }
+
+    /// A tensor of f32 zeros.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory or is lost.
+    pub fn zeros(context: &Context, shape: Shape) -> Result<Self, DeviceError> {
+        Self::zeros_as(context, shape, Dtype::F32)
     }
 
     /// A tensor of zeros.
     ///
     /// # Errors
     /// [`DeviceError`] if the device has no memory or is lost.
-    pub fn zeros(context: &Context, shape: Shape) -> Result<Self, DeviceError> {
+    pub fn zeros_as(context: &Context, shape: Shape, dtype: Dtype) -> Result<Self, DeviceError> {
         context.check_alive()?;
-        let bytes = shape.elements() as u64 * size_of::<f32>() as u64;
+        let bytes = shape.elements() as u64 * dtype.bytes();
         let buffer = create_buffer(context.device(), "tensor", bytes, TENSOR_USAGE)?;
-        Ok(Self { context: context.clone(), shape, range: context.range(buffer) })
+        Ok(Self { context: context.clone(), shape, dtype, range: context.range(buffer) })
     }
 
     /// The shape.
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     /// Where it lies, for the recording path.
@@ -79,7 +116,17 @@ impl Tensor {
     /// # Errors
     /// [`DeviceError`] if the device has no memory for the copy or is lost.
     pub async fn download(&self) -> Result<Vec<f32>, DeviceError> {
-        crate::state::download(&self.context, "tensor", &self.range).await
+        if self.dtype == Dtype::F32 {
+            return crate::state::download(&self.context, "tensor", &self.range).await;
+        }
+        let mut half: Vec<u16> = crate::state::download(&self.context, "tensor", &self.range).await?;
+        // A buffer is a whole number of words.
+        half.truncate(self.shape.elements());
+        let value = match self.dtype {
+            Dtype::BF16 => |bits| bf16::from_bits(bits).to_f32(),
+            Dtype::F32 | Dtype::F16 => |bits| f16::from_bits(bits).to_f32(),
+        };
+        Ok(half.into_iter().map(value).collect())
     }
 
     /// The blocking twin of [`Tensor::download`].
@@ -95,7 +142,7 @@ impl Tensor {
 /// C f32 values on a device.
 #[derive(Clone, Debug)]
 pub struct Vector {
-    context: Context,
+    pub(crate) context: Context,
     pub(crate) range: BufferRange,
 }
 
@@ -108,6 +155,14 @@ impl Vector {
         context.check_alive()?;
         let bytes = bytemuck::cast_slice(values);
         let buffer = create_buffer_with(context.device(), "vector", bytes, TENSOR_USAGE)?;
+        Ok(Self { context: context.clone(), range: context.range(buffer) })
+    }
+
+    /// A vector of zeros.
+    pub(crate) fn zeros(context: &Context, channels: usize) -> Result<Self, DeviceError> {
+        context.check_alive()?;
+        let bytes = channels as u64 * size_of::<f32>() as u64;
+        let buffer = create_buffer(context.device(), "vector", bytes, TENSOR_USAGE)?;
         Ok(Self { context: context.clone(), range: context.range(buffer) })
     }
 

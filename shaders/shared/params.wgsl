@@ -4,10 +4,11 @@
 // channel if the channels come first, WIDTH of them if they come last.
 struct Params {
     // The big tensors, as far as this dispatch is bound to them.
-    base: u32,              // vectors before the first one of the part
+    base: u32,              // vectors of the binding before the first one of the part
     first_channel: u32,     // lane channels before the first one of the part
     channels: u32,          // lane channels of the part
-    positions: u32,         // positions of one lane channel in the part
+    positions: u32,         // positions of one lane channel in each group of the part
+    last_positions: u32,    // the same in the last group of the part, which may be shorter
     row_length: u32,        // vectors that lie side by side: of one channel, or of one position
     inverse_row_length: f32,
     sample_stride: u32,     // vectors from one sample's row to the next
@@ -17,19 +18,27 @@ struct Params {
     wrap_from: u32,         // first column from which the step leaves the row
     wrap_index: u32,
     wrap_column: u32,
+    // Groups of samples that share statistics: one, or the ghost batches.
+    groups: u32,            // of the part; in the kernels per channel: of the batch
+    first_group: u32,       // groups before the part's first one
+    group_stride: u32,      // vectors from one group to the next
+    group_length: u32,      // flat kernels: samples (channels first) or positions (last) of a group
+    first_outer: u32,       // flat kernels: samples or positions before the one that base is counted from
+    mask_base: u32,         // entries of the mask's binding before the part's first one
     // The grid.
     grid_width: u32,        // workgroups in x
     channel_tiles: u32,     // workgroups that it takes to cover the channels, in x and z
-    first_split: u32,       // splits of the parts before this one
+    part_splits: u32,       // tiles of one group in this part, along y
+    first_split: u32,       // splits of the parts of the same group before this one
     // Per channel.
     all_channels: u32,      // C
-    splits: u32,            // records to merge for each channel
-    count: u32,             // N·S, values of one channel
+    splits: u32,            // records to merge for each channel and group
+    last_splits: u32,       // the same for the last group
     zero: u32,              // 0, unknown to the compiler: see exact.wgsl
     epsilon: f32,
     momentum: f32,          // weight of the new batch in the running statistics
     keep: f32,              // 1 − momentum
-    unbias: f32,            // N·S / (N·S − 1)
+    negative_slope: f32,    // of a leaky ReLU
     padding: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -5,9 +5,11 @@
 struct Place {
     exists: bool,     // whether the lane's channel does
     channel: u32,     // lane channel, counted from the part's first one
+    plane_channel: u32, // its place in the arrays per channel; some other one's if it does not exist
     row: u32,
-    split: u32,       // which of the channel's tiles, counted from the part's first one
-    position: u32,    // of the lane's first load
+    group: u32,       // counted from the part's first one
+    split: u32,       // which of the group's tiles, counted from the part's first one
+    position: u32,    // of the lane's first load, counted from the group's first one
     loads: u32,       // how many of the lane's loads exist, from the first one on
 }
 
@@ -20,9 +22,13 @@ fn place_of(workgroup: vec3<u32>, lane: u32) -> Place {
     let row = lane / COLUMNS;
     let channel = channel_tile_of(workgroup) * COLUMNS + lane % COLUMNS;
     let exists = channel < params.channels;
-    let position = workgroup.y * TILE + row;
-    let left = select(0u, params.positions - min(position, params.positions), exists);
-    return Place(exists, channel, row, workgroup.y, position, (left + (ROWS - 1u)) / ROWS);
+    let plane_channel = params.first_channel + select(0u, channel, exists);
+    let group = group_of(workgroup.y);
+    let split = workgroup.y - group * params.part_splits;
+    let position = split * TILE + row;
+    let positions = select(params.positions, params.last_positions, group + 1u == params.groups);
+    let left = select(0u, positions - min(position, positions), exists);
+    return Place(exists, channel, plane_channel, row, group, split, position, (left + (ROWS - 1u)) / ROWS);
 }
 
 // The loads that are left when a lane begins a block.

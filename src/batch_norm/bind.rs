@@ -1,16 +1,15 @@
-//! Checking and binding the tensors of a pass.
+//! Checking and binding forward and backward passes.
 
-use super::{Backward, BackwardTensors, BatchNorm, BatchNormError, Forward, ForwardTensors};
-use crate::buffer::{self, Bound, BufferRange, TensorError};
-use crate::options::Mode;
-use crate::plan::Operation;
-use crate::program::Bindings;
+use super::tensor_list::TensorList;
+use super::{BackwardTensors, BatchNorm, BatchNormError, BoundOperation, ForwardTensors};
+use crate::options::{Mode, Source};
+use crate::plan::{Operation, Pass, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::{Origin, RunningStatistics};
+use crate::state::Origin;
 
 impl BatchNorm {
-    /// Checks and binds a forward pass: y = γ·x̂ + β.
+    /// Checks and binds a forward pass: y = activation(γ·x̂ + β + residual).
     ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then.
@@ -19,35 +18,38 @@ impl BatchNorm {
         shape: &Shape,
         mode: Mode,
         tensors: &ForwardTensors<'_>,
-    ) -> Result<Forward, BatchNormError> {
-        let ForwardTensors { x, y, weight, bias, running, saved, workspace } = tensors;
-        let operation = Operation::Forward { mode, in_place: y.starts_with(x) };
-        let mut bound = vec![self.tensor(shape, Resource::X, x)];
-        // A result in place of its input is one binding, and shares all its bytes by design.
-        let y = self.tensor(shape, Resource::Y, y);
-        if y.range.starts_with(x) {
-            self.check_tensors(&[y])?;
-        } else {
-            bound.push(y);
-        }
-        self.check_given("weight", self.options.weight, weight.is_some())?;
-        self.check_given("bias", self.options.bias, bias.is_some())?;
-        self.check_given("running", self.options.running_statistics, running.is_some())?;
-        bound.extend(weight.as_ref().map(|range| self.per_channel(Resource::Weight, range)));
-        bound.extend(bias.as_ref().map(|range| self.per_channel(Resource::Bias, range)));
-        if let Some(RunningStatistics { mean, var, num_batches_tracked }) = running {
-            bound.push(self.per_channel(Resource::RunningMean, mean));
-            bound.push(self.per_channel(Resource::RunningVar, var));
-            bound.push(self.per_channel(Resource::NumBatchesTracked, num_batches_tracked));
-        }
-        bound.push(self.per_channel(Resource::Saved, &saved.range));
-        let bindings = self.bind(shape, operation, &bound, workspace.as_ref())?;
-        let saved = (*saved).clone();
-        Ok(Forward { context: self.context.clone(), bindings, saved, origin: Origin { shape: *shape, mode } })
+    ) -> Result<BoundOperation, BatchNormError> {
+        let mut list = TensorList::new(self, shape);
+        let pass = self.list_forward(&mut list, shape, mode, tensors);
+        let operation = Operation::Forward { pass, in_place: tensors.y.starts_with(&tensors.x) };
+        list.saved(tensors.saved, self.groups(shape, operation));
+        let bindings = list.bind(operation, tensors.workspace.as_ref())?;
+        let origin = Origin { shape: *shape, source: mode.source, mask: pass.mask };
+        Ok(BoundOperation::leaving(self, bindings, tensors.saved, origin))
     }
 
-    /// Checks and binds a backward pass: dx, dγ and dβ, each if it is asked for. `mode` is that of the
-    /// forward pass that leaves `saved`.
+    /// Everything but the saved statistics.
+    pub(crate) fn list_forward<'t>(
+        &self,
+        list: &mut TensorList<'t>,
+        shape: &Shape,
+        mode: Mode,
+        tensors: &'t ForwardTensors<'_>,
+    ) -> Pass {
+        let ForwardTensors { x, y, weight, bias, running, given, residual, mask, .. } = tensors;
+        list.tensor(Resource::X, x).tensor_in_place_of(Resource::Y, y, x);
+        if let Some(residual) = residual {
+            list.tensor(Resource::Residual, residual);
+        }
+        list.parameter(Resource::Weight, self.options.weight, weight.as_ref());
+        list.parameter(Resource::Bias, self.options.bias, bias.as_ref());
+        list.running(self.options.running_statistics, *running).given(mode.source, *given).mask(*mask);
+        self.check_mask(list, shape, mode, tensors.mask);
+        Pass { mode, residual: residual.is_some(), mask: mask.is_some() }
+    }
+
+    /// Checks and binds a backward pass: dx, dresidual, dγ and dβ, each if it is asked for. `mode` is that
+    /// of the forward pass that leaves `saved`.
     ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then. That the forward pass
@@ -57,98 +59,55 @@ impl BatchNorm {
         shape: &Shape,
         mode: Mode,
         tensors: &BackwardTensors<'_>,
-    ) -> Result<Backward, BatchNormError> {
-        let BackwardTensors { x, dy, weight, saved, dx, dweight, dbias, workspace } = tensors;
-        let in_place = dx.as_ref().is_some_and(|dx| dx.starts_with(dy));
-        let operation = Operation::Backward {
-            mode,
+    ) -> Result<BoundOperation, BatchNormError> {
+        let mut list = TensorList::new(self, shape);
+        let (pass, wanted) = self.list_backward(&mut list, mode, tensors);
+        let operation = Operation::Backward { pass, wanted };
+        list.saved(tensors.saved, self.groups(shape, operation));
+        let bindings = list.bind(operation, tensors.workspace.as_ref())?;
+        let origin = Origin { shape: *shape, source: mode.source, mask: pass.mask };
+        Ok(BoundOperation::needing(self, bindings, tensors.saved, origin))
+    }
+
+    /// Everything but the saved statistics.
+    pub(crate) fn list_backward<'t>(
+        &self,
+        list: &mut TensorList<'t>,
+        mode: Mode,
+        tensors: &'t BackwardTensors<'_>,
+    ) -> (Pass, Wanted) {
+        let BackwardTensors { x, dy, residual, mask, dx, dresidual, dweight, dbias, dgiven, .. } = tensors;
+        list.tensor(Resource::X, x).tensor(Resource::Dy, dy).mask(*mask);
+        if let Some(residual) = residual {
+            list.tensor(Resource::Residual, residual);
+        }
+        if let Some(dx) = dx {
+            list.tensor_in_place_of(Resource::Dx, dx, dy);
+        }
+        if let Some(dresidual) = dresidual {
+            list.tensor(Resource::Dresidual, dresidual);
+        }
+        for (resource, gradient) in [(Resource::Dweight, dweight), (Resource::Dbias, dbias)] {
+            if let Some((range, _)) = gradient {
+                list.per_channel(resource, range);
+            }
+        }
+        if let Some(given) = dgiven {
+            if mode.source != Source::Given {
+                list.fail(BatchNormError::NoGivenStatistics { actual: mode.source });
+            }
+            list.per_channel(Resource::Dmean, &given.mean).per_channel(Resource::Dvariance, &given.var);
+        }
+        let wanted = Wanted {
             dx: dx.is_some(),
-            in_place,
+            in_place: dx.as_ref().is_some_and(|dx| dx.starts_with(dy)),
+            dresidual: dresidual.is_some(),
             dweight: dweight.as_ref().map(|(_, accumulation)| *accumulation),
             dbias: dbias.as_ref().map(|(_, accumulation)| *accumulation),
+            dstatistics: dgiven.is_some(),
         };
-        let mut bound = vec![self.tensor(shape, Resource::X, x), self.tensor(shape, Resource::Dy, dy)];
-        if let Some(dx) = dx.as_ref().map(|range| self.tensor(shape, Resource::Dx, range)) {
-            if in_place {
-                self.check_tensors(&[dx])?;
-            } else {
-                bound.push(dx);
-            }
-        }
-        self.check_given("weight", self.options.weight, weight.is_some())?;
-        bound.extend(weight.as_ref().map(|range| self.per_channel(Resource::Weight, range)));
-        bound.push(self.per_channel(Resource::Saved, &saved.range));
-        bound.extend(dweight.as_ref().map(|(range, _)| self.per_channel(Resource::Dweight, range)));
-        bound.extend(dbias.as_ref().map(|(range, _)| self.per_channel(Resource::Dbias, range)));
-        let bindings = self.bind(shape, operation, &bound, workspace.as_ref())?;
-        let saved = (*saved).clone();
-        Ok(Backward {
-            context: self.context.clone(),
-            bindings,
-            saved,
-            expected: Origin { shape: *shape, mode },
-        })
-    }
-
-    fn bind(
-        &self,
-        shape: &Shape,
-        operation: Operation,
-        tensors: &[Bound<'_>],
-        workspace: Option<&BufferRange>,
-    ) -> Result<Bindings, BatchNormError> {
-        self.check_shape(shape, operation)?;
-        self.context.check_alive()?;
-        self.check_tensors(tensors)?;
-        let program = self.context.program(shape, &self.options, operation)?;
-        let bytes = program.plan.workspace_bytes();
-        let workspace = match workspace {
-            Some(range) => {
-                let all = tensors.iter().copied();
-                let workspace = Bound { resource: Resource::Records, name: "workspace", range, bytes };
-                self.check_tensors(&all.chain([workspace]).collect::<Vec<_>>())?;
-                range.clone()
-            }
-            None => self.context.workspace(bytes)?,
-        };
-        Ok(program.bind(&self.context, tensors, &workspace)?)
-    }
-
-    pub(super) fn check_shape(&self, shape: &Shape, operation: Operation) -> Result<(), BatchNormError> {
-        let (actual, expected) = (shape.channels(), self.options.channels);
-        if actual != expected {
-            return Err(BatchNormError::Channels { shape: *shape, actual, expected });
-        }
-        let (Operation::Forward { mode, .. } | Operation::Backward { mode, .. }) = operation;
-        match mode {
-            Mode::TRAINING if shape.values_per_channel() == 1 => {
-                Err(BatchNormError::OneValuePerChannel { shape: *shape })
-            }
-            Mode::EVALUATION if !self.options.running_statistics => Err(BatchNormError::NoRunningStatistics),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_given(&self, tensor: &'static str, wanted: bool, given: bool) -> Result<(), TensorError> {
-        match (wanted, given) {
-            (true, false) => Err(TensorError::Missing { tensor, reason: "the layer's options have it" }),
-            (false, true) => {
-                Err(TensorError::Unexpected { tensor, reason: "the layer's options are without it" })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn tensor<'t>(&self, shape: &Shape, resource: Resource, range: &'t BufferRange) -> Bound<'t> {
-        Bound::new(resource, range, shape.elements() as u64 * size_of::<f32>() as u64)
-    }
-
-    fn per_channel<'t>(&self, resource: Resource, range: &'t BufferRange) -> Bound<'t> {
-        Bound::new(resource, range, resource.bytes_per_channel() * self.options.channels as u64)
-    }
-
-    fn check_tensors(&self, tensors: &[Bound<'_>]) -> Result<(), TensorError> {
-        let alignment = u64::from(self.context.traits().min_storage_buffer_offset_alignment);
-        buffer::check(tensors, alignment, self.context.maker())
+        // The gradients do not depend on whether the running statistics were updated.
+        let mode = Mode { update: false, ..mode };
+        (Pass { mode, residual: residual.is_some(), mask: mask.is_some() }, wanted)
     }
 }

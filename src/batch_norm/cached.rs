@@ -3,9 +3,11 @@
 use super::{BackwardTensors, BatchNorm, BatchNormError, ForwardTensors, Recorder};
 use crate::buffer::BufferRange;
 use crate::context::lock;
+use crate::mask::Mask;
 use crate::options::Mode;
 use crate::plan::Accumulation;
 use crate::shape::Shape;
+use crate::state::RunningStatistics;
 use std::sync::Arc;
 
 /// What must be equal for bindings to be used again.
@@ -26,7 +28,7 @@ impl BatchNorm {
     /// Records a forward pass; binds the tensors only if they are others than in the calls before.
     ///
     /// # Errors
-    /// As [`BatchNorm::bind_forward`] and [`Forward::record`](super::Forward::record); nothing is recorded then.
+    /// As [`BatchNorm::bind_forward`] and [`BoundOperation::record`](super::BoundOperation::record); nothing is recorded then.
     pub fn record_forward<'a, 'e: 'a>(
         &self,
         recorder: impl Into<Recorder<'a, 'e>>,
@@ -34,12 +36,19 @@ impl BatchNorm {
         mode: Mode,
         tensors: &ForwardTensors<'_>,
     ) -> Result<(), BatchNormError> {
-        let ForwardTensors { x, y, weight, bias, running, saved, workspace } = tensors;
-        let running = running.map(|running| [&running.mean, &running.var, &running.num_batches_tracked]);
-        let [mean, var, batches] = running.map_or([None; 3], |ranges| ranges.map(Some));
-        let ranges =
-            [Some(x), Some(y), weight.as_ref(), bias.as_ref(), mean, var, batches, workspace.as_ref()];
-        let ranges = ranges.into_iter().map(|range| range.cloned()).collect();
+        let ForwardTensors { x, y, weight, bias, running, given, residual, mask, saved, workspace } = tensors;
+        let running = running.map(|running| {
+            let RunningStatistics { mean, var, num_batches_tracked, num_batches_skipped } = running;
+            [mean, var, num_batches_tracked, num_batches_skipped]
+        });
+        let [mean, var, tracked, skipped] = running.map_or([None; 4], |ranges| ranges.map(Some));
+        let given = given.map(|given| [&given.mean, &given.var]);
+        let [given_mean, given_var] = given.map_or([None; 2], |ranges| ranges.map(Some));
+        let [weight, bias, residual, workspace] = [weight, bias, residual, workspace].map(Option::as_ref);
+        let mask = mask.map(Mask::range);
+        let ranges = [Some(x), Some(y), weight, bias, mean, var, tracked, skipped, given_mean, given_var];
+        let ranges = ranges.into_iter().chain([residual, mask, workspace]).map(|range| range.cloned());
+        let ranges = ranges.collect();
         let key =
             BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations: [None; 2] };
         let forward = lock(&self.forwards)
@@ -50,7 +59,7 @@ impl BatchNorm {
     /// Records a backward pass; binds the tensors only if they are others than in the calls before.
     ///
     /// # Errors
-    /// As [`BatchNorm::bind_backward`] and [`Backward::record`](super::Backward::record); nothing is recorded then.
+    /// As [`BatchNorm::bind_backward`] and [`BoundOperation::record`](super::BoundOperation::record); nothing is recorded then.
     pub fn record_backward<'a, 'e: 'a>(
         &self,
         recorder: impl Into<Recorder<'a, 'e>>,
@@ -58,16 +67,21 @@ impl BatchNorm {
         mode: Mode,
         tensors: &BackwardTensors<'_>,
     ) -> Result<(), BatchNormError> {
-        let BackwardTensors { x, dy, weight, saved, dx, dweight, dbias, workspace } = tensors;
+        let BackwardTensors { x, dy, residual, mask, saved, dx, dresidual, .. } = tensors;
+        let BackwardTensors { dweight, dbias, dgiven, workspace, .. } = tensors;
         let gradient = |gradient: &Option<(BufferRange, Accumulation)>| gradient.clone().unzip();
         let ((dweight, dweight_as), (dbias, dbias_as)) = (gradient(dweight), gradient(dbias));
         let ranges = vec![
             Some(x.clone()),
             Some(dy.clone()),
-            weight.clone(),
+            residual.clone(),
+            mask.map(|mask| mask.range().clone()),
             dx.clone(),
+            dresidual.clone(),
             dweight,
             dbias,
+            dgiven.map(|given| given.mean.clone()),
+            dgiven.map(|given| given.var.clone()),
             workspace.clone(),
         ];
         let accumulations = [dweight_as, dbias_as];

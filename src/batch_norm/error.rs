@@ -3,7 +3,8 @@
 use crate::buffer::TensorError;
 use crate::context::ProgramError;
 use crate::device::DeviceError;
-use crate::options::Mode;
+use crate::mask::MaskError;
+use crate::options::{Activation, Dtype, Source};
 use crate::plan::PlanError;
 use crate::program::BindError;
 use crate::shape::Shape;
@@ -25,13 +26,15 @@ pub enum BatchNormError {
         /// The layer's channels.
         expected: usize,
     },
-    /// The gradient has another shape than the input.
-    #[error("dy is {dy}, expected {x} as x: give the gradient of the y that x led to")]
+    /// A tensor has another shape than x.
+    #[error("{tensor} is {actual}, expected {expected} as x: give tensors of one shape together")]
     Shapes {
+        /// The tensor's name.
+        tensor: &'static str,
+        /// Its shape.
+        actual: Shape,
         /// The shape of x.
-        x: Shape,
-        /// The shape of dy.
-        dy: Shape,
+        expected: Shape,
     },
     /// Training needs a variance.
     #[error(
@@ -51,23 +54,54 @@ pub enum BatchNormError {
         "the saved statistics belong to no forward pass, expected one of {expected}: record the forward pass first"
     )]
     NoForward {
-        /// The shape of the backward pass.
-        expected: Shape,
+        /// Shape, source and mask of the backward pass.
+        expected: String,
     },
-    /// The saved statistics were left by a forward pass on another shape or in another mode.
+    /// The saved statistics were left by a forward pass on another shape, or with another source or mask.
     #[error(
-        "the saved statistics belong to a forward pass of {actual} in {actual_mode:?}, expected {expected} in {expected_mode:?}: keep one SavedStatistics for each pass that waits for its backward pass"
+        "the saved statistics belong to a forward pass of {actual}, expected {expected}: keep one SavedStatistics for each pass that waits for its backward pass"
     )]
     OtherForward {
-        /// The shape of the forward pass.
-        actual: Shape,
-        /// Its mode.
-        actual_mode: Mode,
-        /// The shape of the backward pass.
-        expected: Shape,
-        /// Its mode.
-        expected_mode: Mode,
+        /// Shape, source and mask of the forward pass.
+        actual: String,
+        /// Shape, source and mask of the backward pass.
+        expected: String,
     },
+    /// The last ghost batch has a single value of each channel.
+    #[error(
+        "the last ghost batch of {shape} has 1 value per channel, expected more than 1 in training with ghost batches of {ghost_batch} samples: choose a size that leaves more"
+    )]
+    OneValuePerGhostBatch {
+        /// The shape as given.
+        shape: Shape,
+        /// Samples of the other ghost batches.
+        ghost_batch: usize,
+    },
+    /// Gradients of statistics that nobody gave.
+    #[error("the gradients of given statistics were asked for in a pass with {actual:?} statistics: use Mode::GIVEN")]
+    NoGivenStatistics {
+        /// The source as given.
+        actual: Source,
+    },
+    /// The double backward pass is that of the plain normalization.
+    #[error("the double backward pass of a layer with {actual:?} was asked for, expected Activation::None: differentiate the activation by itself")]
+    Activation {
+        /// The activation of the layer.
+        actual: Activation,
+    },
+    /// The tensor's elements are not those of the layer's options.
+    #[error("{tensor} has elements of {actual:?}, expected {expected:?} as in the layer's options: set Options::dtype, or convert the tensor")]
+    Dtype {
+        /// The tensor's name.
+        tensor: &'static str,
+        /// Its element type.
+        actual: Dtype,
+        /// The element type of the options.
+        expected: Dtype,
+    },
+    /// The mask does not fit.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
     /// A tensor cannot be bound.
     #[error(transparent)]
     Tensor(#[from] TensorError),

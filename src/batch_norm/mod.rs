@@ -1,20 +1,28 @@
 //! The recording path: the caller's device, buffers, encoder and submission.
 
 mod bind;
+mod bind_others;
 mod cached;
 mod error;
 mod record;
+pub(crate) mod tensor_list;
 mod tensors;
 
 pub use error::BatchNormError;
-pub use record::{Backward, Forward, Recorder};
-pub use tensors::{BackwardTensors, ForwardTensors};
+pub use record::{BoundOperation, Recorder};
+pub use tensors::{
+    BackwardTensors, DoubleBackwardTensors, FoldTensors, ForwardTensors, MomentsBackwardTensors,
+    StatisticsTensors,
+};
 
 use crate::cache::Cache;
 use crate::context::Context;
-use crate::options::{Mode, Options, OptionsError};
-use crate::plan::{Operation, Plan, PlanError};
+use crate::device::DeviceError;
+use crate::mask::Mask;
+use crate::options::{Activation, Mode, Options, OptionsError, Source};
+use crate::plan::{Operation, Pass, Plan, PlanError, Wanted};
 use crate::shape::Shape;
+use crate::state::SavedStatistics;
 use cached::{BindingKey, KEPT_BINDINGS};
 use std::sync::{Arc, Mutex};
 
@@ -42,8 +50,8 @@ pub struct BatchNorm {
     context: Context,
     options: Options,
     /// What the last calls of `record_forward` and `record_backward` have bound.
-    forwards: Arc<Mutex<Cache<BindingKey, Arc<Forward>>>>,
-    backwards: Arc<Mutex<Cache<BindingKey, Arc<Backward>>>>,
+    forwards: Arc<Mutex<Cache<BindingKey, Arc<BoundOperation>>>>,
+    backwards: Arc<Mutex<Cache<BindingKey, Arc<BoundOperation>>>>,
 }
 
 impl std::fmt::Debug for BatchNorm {
@@ -87,19 +95,91 @@ impl BatchNorm {
         Ok(Plan::new(shape, &self.options, operation, self.context.traits())?)
     }
 
-    /// Bytes of workspace that a pass needs on `shape`, forward or backward in either mode.
+    /// Bytes of workspace that any operation needs on `shape`.
     ///
     /// # Errors
     /// [`PlanError`] if the shape is beyond what the kernels can address.
     pub fn workspace_bytes(&self, shape: &Shape) -> Result<u64, PlanError> {
-        let mode = Mode::TRAINING;
-        let forward = Operation::Forward { mode, in_place: false };
-        let backward = Operation::Backward { mode, dx: true, in_place: false, dweight: None, dbias: None };
+        // Held statistics that are updated keep those of the batch beside them.
+        let held = Mode { source: Source::Running, update: true };
+        let wanted = Wanted { dx: true, ..Wanted::default() };
         let mut bytes = 0;
-        for operation in [forward, backward] {
-            let plan = Plan::new(shape, &self.options, operation, self.context.traits())?;
-            bytes = bytes.max(plan.workspace_bytes());
+        for mode in [Mode::TRAINING, held] {
+            let pass = Pass { mask: true, ..mode.into() };
+            for operation in [
+                Operation::Forward { pass, in_place: false },
+                Operation::Backward { pass, wanted },
+                Operation::DoubleBackward { pass, ddweight: false, ddbias: false, grad_weight: false },
+            ] {
+                let plan = Plan::new(shape, &self.options, operation, self.context.traits())?;
+                bytes = bytes.max(plan.workspace_bytes());
+            }
         }
         Ok(bytes)
+    }
+
+    /// A new buffer for what a forward pass on `shape` saves, with room for each ghost batch.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no memory for it or is lost.
+    pub fn saved_statistics(&self, shape: &Shape) -> Result<SavedStatistics, DeviceError> {
+        let operation = Operation::Forward { pass: Mode::TRAINING.into(), in_place: false };
+        let groups = usize::try_from(self.groups(shape, operation)).unwrap_or(usize::MAX);
+        SavedStatistics::for_groups(&self.context, self.options.channels, groups)
+    }
+
+    /// Groups of samples that have statistics of their own.
+    fn groups(&self, shape: &Shape, operation: Operation) -> u64 {
+        let ghost_batch = self.options.ghost_batch.filter(|_| operation.has_groups());
+        ghost_batch.map_or(1, |group| shape.samples().div_ceil(group) as u64)
+    }
+
+    fn check_shape(&self, shape: &Shape, operation: Operation) -> Result<(), BatchNormError> {
+        let (actual, expected) = (shape.channels(), self.options.channels);
+        if actual != expected {
+            return Err(BatchNormError::Channels { shape: *shape, actual, expected });
+        }
+        let mode = operation.pass().mode;
+        if mode.source == Source::Running && !self.options.running_statistics {
+            return Err(BatchNormError::NoRunningStatistics);
+        }
+        let activation = self.options.activation;
+        if matches!(operation, Operation::DoubleBackward { .. }) && activation != Activation::None {
+            return Err(BatchNormError::Activation { actual: activation });
+        }
+        // The biased variance of a single value is 0, and that of moments may be; the others divide by it.
+        let needs_variance = match operation {
+            Operation::Forward { .. } | Operation::Statistics { .. } => mode.update,
+            Operation::Backward { .. } | Operation::DoubleBackward { .. } => mode.source == Source::Batch,
+            // Together the replicas may have more values.
+            _ => false,
+        };
+        let normalizes = matches!(operation, Operation::Forward { .. }) && mode.source == Source::Batch;
+        if !(needs_variance || normalizes) {
+            return Ok(());
+        }
+        if shape.values_per_channel() == 1 {
+            return Err(BatchNormError::OneValuePerChannel { shape: *shape });
+        }
+        match self.options.ghost_batch.filter(|_| operation.has_groups()) {
+            Some(ghost_batch) if shape.spatial() == 1 && shape.samples() % ghost_batch == 1 % ghost_batch => {
+                Err(BatchNormError::OneValuePerGhostBatch { shape: *shape, ghost_batch })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A mask that is known to show a single position is refused where a batch of a single one is.
+    fn check_mask(
+        &self,
+        list: &mut tensor_list::TensorList<'_>,
+        shape: &Shape,
+        mode: Mode,
+        mask: Option<&Mask>,
+    ) {
+        let needs_variance = mode.source == Source::Batch && mode.update || mode == Mode::TRAINING;
+        if needs_variance && mask.and_then(Mask::shown) == Some(1) {
+            list.fail(BatchNormError::OneValuePerChannel { shape: *shape });
+        }
     }
 }

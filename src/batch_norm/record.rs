@@ -1,6 +1,6 @@
 //! Bound passes, and recording them into the caller's encoder or pass.
 
-use super::BatchNormError;
+use super::{BatchNorm, BatchNormError};
 use crate::context::Context;
 use crate::kernels::Step;
 use crate::plan::Plan;
@@ -40,101 +40,101 @@ impl Recorder<'_, '_> {
     }
 }
 
-/// A forward pass bound to its tensors; it can be recorded any number of times.
-pub struct Forward {
-    pub(super) context: Context,
-    pub(super) bindings: Bindings,
-    pub(super) saved: SavedStatistics,
-    pub(super) origin: Origin,
+/// An operation bound to its tensors; it can be recorded any number of times.
+pub struct BoundOperation {
+    context: Context,
+    bindings: Bindings,
+    saved: Option<Saved>,
 }
 
-impl Forward {
-    /// Records the pass into an encoder or a compute pass. From then on the saved statistics count as this
-    /// pass's, also if the encoder is dropped instead of submitted.
+/// What an operation has to do with saved statistics.
+struct Saved {
+    statistics: SavedStatistics,
+    origin: Origin,
+    /// Whether it leaves them, or needs those that another one has left.
+    leaves: bool,
+}
+
+impl BoundOperation {
+    /// One that leaves saved statistics.
+    pub(crate) fn leaving(
+        batch_norm: &BatchNorm,
+        bindings: Bindings,
+        saved: &SavedStatistics,
+        origin: Origin,
+    ) -> Self {
+        Self::with(batch_norm, bindings, Some(Saved { statistics: saved.clone(), origin, leaves: true }))
+    }
+
+    /// One that needs saved statistics.
+    pub(crate) fn needing(
+        batch_norm: &BatchNorm,
+        bindings: Bindings,
+        saved: &SavedStatistics,
+        origin: Origin,
+    ) -> Self {
+        Self::with(batch_norm, bindings, Some(Saved { statistics: saved.clone(), origin, leaves: false }))
+    }
+
+    /// One that has nothing to do with saved statistics.
+    pub(crate) fn free(batch_norm: &BatchNorm, bindings: Bindings) -> Self {
+        Self::with(batch_norm, bindings, None)
+    }
+
+    fn with(batch_norm: &BatchNorm, bindings: Bindings, saved: Option<Saved>) -> Self {
+        Self { context: batch_norm.context().clone(), bindings, saved }
+    }
+
+    /// Records the operation into an encoder or a compute pass. From then on the statistics that a forward pass
+    /// saves count as its own, also if the encoder is dropped instead of submitted.
     ///
     /// # Errors
+    /// [`BatchNormError::NoForward`] or [`BatchNormError::OtherForward`] if the operation needs saved statistics,
+    /// and they are not those of a recorded forward pass of this shape, source and mask;
     /// [`DeviceError::Lost`](crate::DeviceError::Lost) if the device is known to be lost.
     pub fn record<'a, 'e: 'a>(&self, recorder: impl Into<Recorder<'a, 'e>>) -> Result<(), BatchNormError> {
-        self.context.check_alive()?;
-        recorder.into().record(&self.bindings, |_| true);
-        self.saved.set_origin(self.origin);
-        Ok(())
-    }
-
-    /// Records the dispatches of one step only, to time it. The steps before it must have run, and
-    /// nothing else of this context since: they leave what they computed in the workspace.
-    ///
-    /// # Errors
-    /// As [`Forward::record`].
-    pub fn record_step<'a, 'e: 'a>(
-        &self,
-        recorder: impl Into<Recorder<'a, 'e>>,
-        step: Step,
-    ) -> Result<(), BatchNormError> {
-        self.context.check_alive()?;
-        recorder.into().record(&self.bindings, |each| each == step);
-        Ok(())
-    }
-
-    /// The plan it runs.
-    pub fn plan(&self) -> &Plan {
-        self.bindings.plan()
-    }
-}
-
-/// A backward pass bound to its tensors; it can be recorded any number of times.
-pub struct Backward {
-    pub(super) context: Context,
-    pub(super) bindings: Bindings,
-    pub(super) saved: SavedStatistics,
-    pub(super) expected: Origin,
-}
-
-impl Backward {
-    /// Records the pass into an encoder or a compute pass.
-    ///
-    /// # Errors
-    /// [`BatchNormError::NoForward`] or [`BatchNormError::OtherForward`] if the saved statistics are not
-    /// those of a recorded forward pass of this shape and mode; [`DeviceError::Lost`](crate::DeviceError::Lost) if the device is
-    /// known to be lost.
-    pub fn record<'a, 'e: 'a>(&self, recorder: impl Into<Recorder<'a, 'e>>) -> Result<(), BatchNormError> {
-        self.check()?;
-        recorder.into().record(&self.bindings, |_| true);
-        Ok(())
-    }
-
-    /// Records the dispatches of one step only, to time it. The steps before it must have run, and
-    /// nothing else of this context since: they leave what they computed in the workspace.
-    ///
-    /// # Errors
-    /// As [`Backward::record`].
-    pub fn record_step<'a, 'e: 'a>(
-        &self,
-        recorder: impl Into<Recorder<'a, 'e>>,
-        step: Step,
-    ) -> Result<(), BatchNormError> {
-        self.check()?;
-        recorder.into().record(&self.bindings, |each| each == step);
-        Ok(())
-    }
-
-    /// The plan it runs.
-    pub fn plan(&self) -> &Plan {
-        self.bindings.plan()
-    }
-
-    fn check(&self) -> Result<(), BatchNormError> {
-        self.context.check_alive()?;
-        let Origin { shape: expected, mode: expected_mode } = self.expected;
-        match self.saved.origin() {
-            None => Err(BatchNormError::NoForward { expected }),
-            Some(origin) if origin != self.expected => Err(BatchNormError::OtherForward {
-                actual: origin.shape,
-                actual_mode: origin.mode,
-                expected,
-                expected_mode,
-            }),
-            Some(_) => Ok(()),
+        self.record_steps(recorder.into(), |_| true)?;
+        if let Some(Saved { statistics, origin, leaves: true }) = &self.saved {
+            statistics.set_origin(*origin);
         }
+        Ok(())
+    }
+
+    /// Records the dispatches of one step only, to time it. The steps before it must have run, and
+    /// nothing else of this context since: they leave what they computed in the workspace.
+    ///
+    /// # Errors
+    /// As [`BoundOperation::record`].
+    pub fn record_step<'a, 'e: 'a>(
+        &self,
+        recorder: impl Into<Recorder<'a, 'e>>,
+        step: Step,
+    ) -> Result<(), BatchNormError> {
+        self.record_steps(recorder.into(), |each| each == step)
+    }
+
+    fn record_steps(
+        &self,
+        recorder: Recorder<'_, '_>,
+        wanted: impl Fn(Step) -> bool,
+    ) -> Result<(), BatchNormError> {
+        self.context.check_alive()?;
+        if let Some(Saved { statistics, origin: expected, leaves: false }) = &self.saved {
+            match statistics.origin() {
+                None => return Err(BatchNormError::NoForward { expected: expected.to_string() }),
+                Some(actual) if actual != *expected => {
+                    let (actual, expected) = (actual.to_string(), expected.to_string());
+                    return Err(BatchNormError::OtherForward { actual, expected });
+                }
+                Some(_) => {}
+            }
+        }
+        recorder.record(&self.bindings, wanted);
+        Ok(())
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        self.bindings.plan()
     }
 }

@@ -1,38 +1,41 @@
-//! `backward_apply`: dx = γ/σ·(dy − mean(dy) − x̂·mean(dy·x̂)), or γ/σ·dy with constant statistics.
+//! `backward_apply`: dx = γ/σ·(dy − mean(dy) − x̂·mean(dy·x̂)), or γ/σ·dy with constant statistics; both
+//! through the activation. dresidual on the way.
 
 use super::Step;
-use crate::options::{Mode, Source};
-use crate::plan::{Dispatch, Kernel, Problem, Work};
+use super::backward_reduce::add_epilogue;
+use crate::options::{Activation, Source};
+use crate::plan::{Dispatch, Pass, Problem, Wanted, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
-/// `in_place`: dx takes the place of dy.
-pub(crate) fn backward_apply(problem: &Problem<'_>, mode: Mode, in_place: bool) -> Vec<Dispatch> {
+pub(crate) fn backward_apply(problem: &Problem<'_>, pass: Pass, wanted: Wanted) -> Vec<Dispatch> {
     let traversal = problem.traverse(Work::Map);
-    let mut resources = vec![Resource::Dy, Resource::Coefficients];
-    let formula = match mode.source {
-        Source::Batch => {
-            resources.push(Resource::X);
-            DX_BATCH_STATISTICS
-        }
-        Source::Running | Source::Given => DX_CONSTANT_STATISTICS,
-    };
-    let output = if in_place {
-        OUTPUT_DX_OVER_DY
+    let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &traversal);
+    problem.add_planes(&mut kernel, &traversal, PLANES_COEFFICIENTS, Resource::Coefficients);
+    add_epilogue(problem, &mut kernel, pass);
+    kernel.file(READ_DY).bind(&[Resource::Dy]);
+    let batch = pass.mode.source == Source::Batch;
+    kernel.file(if batch { DX_BATCH_STATISTICS } else { DX_CONSTANT_STATISTICS });
+    let reads_x = batch && wanted.dx || problem.options.activation != Activation::None;
+    kernel.slot(reads_x, READ_X, &[Resource::X], READ_NO_X);
+    if wanted.in_place {
+        kernel.file(OUTPUT_DX_OVER_DY);
     } else {
-        resources.push(Resource::Dx);
-        OUTPUT_DX
-    };
-    let files = vec![
-        PARAMS,
-        TILE,
-        traversal.tile.vector(),
-        problem.view.file(),
-        problem.subtract(),
-        COEFFICIENTS,
-        formula,
-        output,
-        BACKWARD_APPLY,
-    ];
-    problem.over_tensors(&traversal, &Kernel { step: Step::BackwardApply, files, resources })
+        kernel.slot(wanted.dx, OUTPUT_DX, &[Resource::Dx], OUTPUT_NONE);
+    }
+    kernel.slot(wanted.dresidual, DRESIDUAL_WRITTEN, &[Resource::Dresidual], DRESIDUAL_DISCARDED);
+    problem.over_tensors(&traversal, &kernel)
+}
+
+/// dx of the batch's mean and variance themselves: the same formula without a dy.
+pub(crate) fn moments_backward_apply(problem: &Problem<'_>) -> Vec<Dispatch> {
+    let traversal = problem.traverse(Work::Map);
+    let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &traversal);
+    problem.add_planes(&mut kernel, &traversal, PLANES_COEFFICIENTS, Resource::Coefficients);
+    problem.add_activation(&mut kernel);
+    for file in [RESIDUAL_NONE, READ_NO_DY, DX_BATCH_STATISTICS, READ_X, OUTPUT_DX, DRESIDUAL_DISCARDED] {
+        kernel.file(file);
+    }
+    kernel.bind(&[Resource::X, Resource::Dx]);
+    problem.over_tensors(&traversal, &kernel)
 }

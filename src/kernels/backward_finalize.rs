@@ -1,45 +1,70 @@
-//! `backward_finalize`: `GradSums` records → dγ, dβ and the coefficients of `backward_apply`.
+//! `backward_finalize`: `GradSums` records → dγ, dβ and the coefficients of `backward_apply`; or one merged
+//! record.
 
-use super::{Step, finalize::weight_file};
-use crate::plan::{Accumulation, Dispatch, Kernel, Problem, tile_of_records};
+use super::Step;
+use crate::plan::{Accumulation, Dispatch, Problem, Records, Wanted};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
-/// `splits` records per channel are merged; with 0, the two means that dx needs are 0, as they are
-/// with constant statistics.
-pub(crate) fn backward_finalize(
-    problem: &Problem<'_>,
-    splits: u64,
-    weight: bool,
-    dweight: Option<Accumulation>,
-    dbias: Option<Accumulation>,
-) -> Dispatch {
-    let mut resources = vec![Resource::Saved, Resource::Coefficients, Resource::Records];
-    let weight = weight_file(weight, &mut resources);
-    let mut slot = |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
-        resources.extend(wanted.map(|_| resource));
-        match wanted {
-            None => discarded,
-            Some(Accumulation::Replace) => written,
-            Some(Accumulation::Add) => added,
-        }
+/// Where the sums come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sums {
+    /// The records that `backward_reduce` left; with none of them the two means that dx needs are 0, as
+    /// they are with constant statistics.
+    Merged(Records),
+    /// The gradients of mean and variance, with no y between.
+    OfMoments {
+        /// Groups of samples that have statistics of their own.
+        groups: u64,
+    },
+}
+
+/// What is made of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GradientOutcome {
+    /// The coefficients of `backward_apply`, and the gradients per channel that are wanted.
+    Coefficients(Wanted),
+    /// One record for each channel, in the place of the first one.
+    Record,
+}
+
+pub(crate) fn backward_finalize(problem: &Problem<'_>, sums: Sums, outcome: GradientOutcome) -> Dispatch {
+    let records = match sums {
+        Sums::Merged(records) => records,
+        Sums::OfMoments { groups } => Records { groups, ..Records::of_one_group(1) },
     };
-    let dweight = slot(Resource::Dweight, dweight, [DWEIGHT_DISCARDED, DWEIGHT_WRITTEN, DWEIGHT_ADDED]);
-    let dbias = slot(Resource::Dbias, dbias, [DBIAS_DISCARDED, DBIAS_WRITTEN, DBIAS_ADDED]);
-    let files = vec![
-        PARAMS,
-        TILE,
-        PER_CHANNEL,
-        EXACT,
-        RECORDS,
-        COEFFICIENTS,
-        GRAD_SUMS,
-        LOAD_GRAD_SUMS,
-        tile_of_records(problem, splits).reduction(),
-        weight,
-        dweight,
-        dbias,
-        BACKWARD_FINALIZE,
-    ];
-    problem.per_channel(splits, &Kernel { step: Step::BackwardFinalize, files, resources })
+    let mut kernel = problem.channel_kernel(Step::BackwardFinalize, BACKWARD_FINALIZE, records);
+    for file in [RECORDS, PAIRS, GRAD_SUMS] {
+        kernel.file(file);
+    }
+    kernel.bind(&[Resource::Records]);
+    match sums {
+        Sums::Merged(_) => {
+            kernel.file(LOAD_PAIR).file(LOAD_GRAD_SUMS).file(MERGE).file(SUMS_MERGED);
+        }
+        Sums::OfMoments { .. } => {
+            kernel.file(SUMS_OF_MOMENTS).bind(&[Resource::Dmean, Resource::Dvariance]);
+        }
+    }
+    match outcome {
+        GradientOutcome::Coefficients(wanted) => {
+            kernel.file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
+            let mut slot = |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
+                kernel.file(match wanted {
+                    None => discarded,
+                    Some(Accumulation::Replace) => written,
+                    Some(Accumulation::Add) => added,
+                });
+                kernel.bind(wanted.map(|_| resource).as_slice());
+            };
+            slot(Resource::Dweight, wanted.dweight, [DWEIGHT_DISCARDED, DWEIGHT_WRITTEN, DWEIGHT_ADDED]);
+            slot(Resource::Dbias, wanted.dbias, [DBIAS_DISCARDED, DBIAS_WRITTEN, DBIAS_ADDED]);
+            let dstatistics = [Resource::Dmean, Resource::Dvariance];
+            kernel.slot(wanted.dstatistics, DSTATISTICS_WRITTEN, &dstatistics, DSTATISTICS_DISCARDED);
+        }
+        GradientOutcome::Record => {
+            kernel.file(GRADIENT_OUTCOME_RECORD);
+        }
+    }
+    problem.per_channel(records, &kernel)
 }

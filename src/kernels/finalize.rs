@@ -1,63 +1,74 @@
-//! `finalize`: `Moments` records, or the running statistics → mean, variance and 1/σ, and the
-//! coefficients of y = ((x − mean_hi) − mean_lo)·γ/σ + β.
+//! `finalize`: `Moments` records, or held statistics → mean, variance and 1/σ; or the folded form; or one
+//! merged record.
 
 use super::Step;
-use crate::plan::{Dispatch, Kernel, Problem, tile_of_records};
+use crate::options::Source;
+use crate::plan::{Dispatch, Kernel, Problem, Records};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
 /// Where mean and variance come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The batch: this many records per channel, left by `statistics`.
-    Batch {
-        /// Records per channel.
-        splits: u64,
-    },
-    /// The running statistics.
-    Running,
+pub(crate) enum Statistics {
+    /// The records that `statistics` left.
+    Merged(Records),
+    /// The running or the given ones.
+    Held(Source),
 }
 
-pub(crate) fn finalize(problem: &Problem<'_>, source: Source, weight: bool, bias: bool) -> Dispatch {
-    let mut resources = vec![Resource::Saved, Resource::Coefficients];
-    let mut files = vec![
-        PARAMS,
-        TILE,
-        PER_CHANNEL,
-        COEFFICIENTS,
-        INVERSE_SQRT,
-        EXACT,
-        weight_file(weight, &mut resources),
-    ];
-    files.push(if bias {
-        resources.push(Resource::Bias);
-        BIAS_GIVEN
-    } else {
-        BIAS_ZERO
-    });
-    let records = match source {
-        Source::Batch { splits } => {
-            let reduction = tile_of_records(problem, splits).reduction();
-            files.extend([RECORDS, MOMENTS, LOAD_MOMENTS, reduction, SOURCE_BATCH]);
-            resources.push(Resource::Records);
-            splits
-        }
-        Source::Running => {
-            files.push(SOURCE_RUNNING);
-            resources.extend([Resource::RunningMean, Resource::RunningVar]);
-            1
-        }
+/// What is made of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The planes that `normalize` and the backward pass need.
+    Saved,
+    /// The same without γ and β, in this resource: nobody normalizes with them.
+    Unscaled(Resource),
+    /// scale = γ/σ and offset = β − γ·mean/σ.
+    Folded,
+    /// One record for each channel, in the place of the first one.
+    Record,
+}
+
+pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: Outcome) -> Dispatch {
+    let records = match statistics {
+        Statistics::Merged(records) => records,
+        Statistics::Held(_) => Records::of_one_group(1),
     };
-    files.push(FINALIZE);
-    problem.per_channel(records, &Kernel { step: Step::Finalize, files, resources })
+    let mut kernel = problem.channel_kernel(Step::Finalize, FINALIZE, records);
+    kernel.file(STATISTICS_OF_CHANNEL);
+    match statistics {
+        Statistics::Merged(_) => {
+            kernel.file(RECORDS).file(MOMENTS).file(LOAD_MOMENTS).file(MERGE).file(SOURCE_BATCH);
+            kernel.bind(&[Resource::Records]);
+        }
+        Statistics::Held(source) => {
+            kernel.file(SOURCE_HELD).bind(match source {
+                Source::Given => &[Resource::GivenMean, Resource::GivenVar],
+                Source::Batch | Source::Running => &[Resource::RunningMean, Resource::RunningVar],
+            });
+        }
+    }
+    match outcome {
+        Outcome::Saved => {
+            kernel.file(OUTCOME_SAVED).bind(&[Resource::Saved]);
+            add_parameters(problem, &mut kernel);
+        }
+        Outcome::Unscaled(saved) => {
+            kernel.file(OUTCOME_SAVED).file(INVERSE_SQRT).file(WEIGHT_ONE).file(BIAS_ZERO).bind(&[saved]);
+        }
+        Outcome::Folded => {
+            kernel.file(OUTCOME_FOLDED).bind(&[Resource::FoldedScale, Resource::FoldedOffset]);
+            add_parameters(problem, &mut kernel);
+        }
+        Outcome::Record => {
+            kernel.file(OUTCOME_RECORD);
+        }
+    }
+    problem.per_channel(records, &kernel)
 }
 
-/// The file for the slot `weight`, and its binding.
-pub(super) fn weight_file(given: bool, resources: &mut Vec<Resource>) -> Part {
-    if given {
-        resources.push(Resource::Weight);
-        WEIGHT_GIVEN
-    } else {
-        WEIGHT_ONE
-    }
+fn add_parameters(problem: &Problem<'_>, kernel: &mut Kernel) {
+    kernel.file(INVERSE_SQRT);
+    kernel.slot(problem.options.weight, WEIGHT_GIVEN, &[Resource::Weight], WEIGHT_ONE);
+    kernel.slot(problem.options.bias, BIAS_GIVEN, &[Resource::Bias], BIAS_ZERO);
 }

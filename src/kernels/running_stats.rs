@@ -2,24 +2,25 @@
 
 use super::Step;
 use crate::options::Momentum;
-use crate::plan::{Dispatch, Kernel, Problem};
+use crate::plan::{Dispatch, Problem, Records};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
-pub(crate) fn running_stats(problem: &Problem<'_>, momentum: Momentum) -> Dispatch {
-    let share = match momentum {
+/// `saved` holds the statistics of the batch.
+pub(crate) fn running_stats(problem: &Problem<'_>, saved: Resource) -> Dispatch {
+    let records = Records { groups: problem.groups(), ..Records::of_one_group(1) };
+    let mut kernel = problem.channel_kernel(Step::RunningStats, RUNNING_STATS, records);
+    kernel.file(match problem.options.momentum {
         Momentum::MovingAverage(_) => MOVING_AVERAGE,
         Momentum::Cumulative => CUMULATIVE,
-    };
-    let kernel = Kernel {
-        step: Step::RunningStats,
-        files: vec![PARAMS, TILE, PER_CHANNEL, COEFFICIENTS, share, RUNNING_STATS],
-        resources: vec![
-            Resource::RunningMean,
-            Resource::RunningVar,
-            Resource::NumBatchesTracked,
-            Resource::Saved,
-        ],
-    };
-    problem.per_channel(1, &kernel)
+    });
+    kernel.file(if problem.options.guarded { GUARD_FINITE } else { GUARD_NONE });
+    kernel.bind(&[
+        Resource::RunningMean,
+        Resource::RunningVar,
+        Resource::NumBatchesTracked,
+        Resource::NumBatchesSkipped,
+        saved,
+    ]);
+    problem.per_channel(records, &kernel)
 }

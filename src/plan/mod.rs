@@ -3,59 +3,28 @@
 //! Nothing here touches a device, so all of it is tested without one. The code that binds and records
 //! does no arithmetic of its own.
 
+mod operation;
 mod problem;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod traits;
 mod view;
 
-pub(crate) use problem::{Kernel, Problem};
-pub(crate) use tile::{Tile, Work};
+pub use operation::{Accumulation, Operation, Pass, Wanted};
+pub(crate) use problem::{Kernel, Problem, Records};
+pub(crate) use tile::{Monoid, Tile, Work};
 pub use traits::{DeviceKind, DeviceTraits};
 
-use crate::kernels::{self, Source, Step};
-use crate::options::{Mode, Momentum, Options};
+use crate::kernels::Step;
+use crate::options::{Activation, Momentum, Options};
 use crate::params::Params;
 use crate::resource::Resource;
 use crate::shader::{self, parts::Part};
 use crate::shape::Shape;
 use std::ops::Range;
 use thiserror::Error;
-
-/// How a gradient per channel is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Accumulation {
-    /// It replaces what was there.
-    Replace,
-    /// It is added to what is there: gradient accumulation over micro-batches.
-    Add,
-}
-
-/// What to plan for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// y, and the saved statistics.
-    Forward {
-        /// Which statistics normalize.
-        mode: Mode,
-        /// Whether y takes the place of x.
-        in_place: bool,
-    },
-    /// The gradients that are asked for.
-    Backward {
-        /// Which statistics normalized in the forward pass.
-        mode: Mode,
-        /// Whether dx is wanted.
-        dx: bool,
-        /// Whether dx takes the place of dy.
-        in_place: bool,
-        /// Whether and how dweight is stored.
-        dweight: Option<Accumulation>,
-        /// Whether and how dbias is stored.
-        dbias: Option<Accumulation>,
-    },
-}
 
 /// A tensor of more bindings than this would need more dispatches than anyone wants to wait for.
 const MOST_BINDINGS: u64 = 1 << 16;
@@ -98,6 +67,30 @@ pub enum PlanError {
         /// The device's limit.
         binding_bytes: u64,
     },
+    /// More ghost batches than the arrays per channel and group can bind, or the kernels count.
+    #[error(
+        "{shape} falls into {groups} ghost batches, expected at most {max} with so many channels on a device whose storage bindings hold {binding_bytes} bytes: make the ghost batches larger, or raise max_storage_buffer_binding_size when creating the device"
+    )]
+    TooManyGroups {
+        /// The shape as given.
+        shape: Shape,
+        /// Its ghost batches.
+        groups: u64,
+        /// The most ghost batches.
+        max: u64,
+        /// The device's limit.
+        binding_bytes: u64,
+    },
+    /// Samples of odd rows of 16-bit elements, too large for their elements to be counted.
+    #[error(
+        "{shape} has {actual} 16-bit elements in a sample whose rows are odd, expected fewer than 2^31: use Dtype::F32, or rows of an even length"
+    )]
+    TooLargeSamples {
+        /// The shape as given.
+        shape: Shape,
+        /// Elements of a sample.
+        actual: usize,
+    },
     /// The device's traits are none that a WebGPU device can have.
     #[error(
         "the device's {limit} is too small, or no power of two where it must be one: expected at least what WebGPU grants"
@@ -126,7 +119,7 @@ pub enum PlanError {
 /// use wgpu_batchnorm::{DeviceKind, DeviceTraits, Layout, Mode, Operation, Options, Plan, Shape};
 ///
 /// let shape = Shape::new(&[64, 64, 56, 56], Layout::ChannelsFirst)?;
-/// let forward = Operation::Forward { mode: Mode::TRAINING, in_place: false };
+/// let forward = Operation::Forward { pass: Mode::TRAINING.into(), in_place: false };
 /// let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
 /// let plan = Plan::new(&shape, &Options::new(64), forward, &device)?;
 /// assert_eq!(plan.moves(), 3.0);
@@ -136,8 +129,14 @@ pub enum PlanError {
 pub struct Plan {
     shape: Shape,
     pub(crate) dispatches: Vec<Dispatch>,
+    /// Groups of samples that have statistics of their own.
+    pub(crate) groups: u64,
+    /// Bytes of the records, wherever they lie.
+    pub(crate) record_bytes: u64,
     coefficients: Range<u64>,
-    records: Range<u64>,
+    records: Option<Range<u64>>,
+    saved_of_batch: Range<u64>,
+    workspace_bytes: u64,
 }
 
 /// One dispatch: which shader, what it binds, with what numbers.
@@ -177,16 +176,31 @@ impl Dispatch {
         self.tile.lanes()
     }
 
+    /// Elements of the big tensors that it reads and writes.
+    fn moved_elements(&self) -> f64 {
+        use shader::parts::{FLAT, OUTPUT_DX_OVER_DY, OUTPUT_Y_OVER_X};
+        let tensors = self.pieces.iter().filter(|piece| piece.resource.is_tensor()).count();
+        let in_place = [OUTPUT_Y_OVER_X, OUTPUT_DX_OVER_DY].iter().any(|file| self.files.contains(file));
+        let params = &self.params;
+        let groups = if self.files.contains(&FLAT) { 1 } else { params.groups };
+        let positions = u64::from(params.positions) * u64::from(groups.saturating_sub(1))
+            + u64::from(params.last_positions);
+        let elements = positions as f64 * f64::from(params.channels) * f64::from(self.tile.width);
+        (tensors + usize::from(in_place)) as f64 * elements
+    }
+
     pub(crate) fn source(&self) -> shader::Source {
         shader::compose(&self.tile.constants(), &self.files)
     }
 }
 
-/// Planes of C words that `backward_finalize` leaves, the most that any step does.
-const COEFFICIENT_PLANES: u64 = 5;
-/// Planes of C words that `finalize` saves for the backward pass.
-pub(crate) const SAVED_PLANES: u64 = 4;
+/// Planes of C words that a step leaves for the next: see `shaders/shared/planes.wgsl`.
+pub(crate) const PLANES: u64 = 7;
+/// Planes of C words that `double_backward_finalize` leaves.
+const SECOND_PLANES: u64 = 11;
 pub(crate) const WORD_BYTES: u64 = 4;
+/// Ghost batches that a kernel goes through one by one: see [`Tile::MOST_BLOCKS`].
+const MOST_GROUPS: u64 = 1 << 15;
 
 impl Plan {
     /// Plans `operation` for one shape on one device.
@@ -203,51 +217,62 @@ impl Plan {
             return Err(PlanError::Device { limit });
         }
         let binding_bytes = device.max_storage_buffer_binding_size;
-        let max = binding_bytes / (COEFFICIENT_PLANES * WORD_BYTES);
-        if shape.channels() as u64 > max {
-            return Err(PlanError::TooManyChannels {
-                shape: *shape,
-                actual: shape.channels(),
-                max,
-                binding_bytes,
-            });
+        let planes = if matches!(operation, Operation::DoubleBackward { .. }) { SECOND_PLANES } else { PLANES };
+        let (channels, max) = (shape.channels() as u64, binding_bytes / (planes * WORD_BYTES));
+        if channels > max {
+            let actual = shape.channels();
+            return Err(PlanError::TooManyChannels { shape: *shape, actual, max, binding_bytes });
         }
         let values = shape.values_per_channel();
-        let count = u32::try_from(values).map_err(|_| PlanError::TooManyValues {
-            shape: *shape,
-            actual: values,
-            max: u32::MAX,
-        })?;
-        let problem = Problem::new(shape, device, common_params(shape, options, count));
-        if problem.view.bindings(device) > MOST_BINDINGS {
+        if u32::try_from(values).is_err() {
+            return Err(PlanError::TooManyValues { shape: *shape, actual: values, max: u32::MAX });
+        }
+        let ghost_batch = options.ghost_batch.filter(|_| operation.has_groups());
+        let mask = operation.pass().mask;
+        let problem = Problem::new(shape, options, ghost_batch, mask, device, common_params(shape, options));
+        let (groups, max) = (problem.groups(), (max / channels).min(MOST_GROUPS));
+        if groups > max {
+            return Err(PlanError::TooManyGroups { shape: *shape, groups, max, binding_bytes });
+        }
+        if problem.has_endless_samples() {
+            let actual = shape.channels() * shape.spatial();
+            return Err(PlanError::TooLargeSamples { shape: *shape, actual });
+        }
+        if problem.bindings() > MOST_BINDINGS {
             return Err(PlanError::TooManyBindings { shape: *shape, binding_bytes });
         }
-        let (dispatches, splits) = match operation {
-            Operation::Forward { mode, in_place } => forward(&problem, options, mode, in_place),
-            Operation::Backward { mode, dx, in_place, dweight, dbias } => {
-                let reduces = mode == Mode::TRAINING && dx || dweight.is_some() || dbias.is_some();
-                let (mut dispatches, splits) =
-                    if reduces { kernels::backward_reduce(&problem) } else { (Vec::new(), 0) };
-                // γ matters to dx alone.
-                let weight = options.weight && dx;
-                dispatches.push(kernels::backward_finalize(&problem, splits, weight, dweight, dbias));
-                if dx {
-                    dispatches.extend(kernels::backward_apply(&problem, mode, in_place));
-                }
-                (dispatches, splits)
-            }
-        };
-        let channels = shape.channels() as u64;
-        let alignment = u64::from(device.min_storage_buffer_offset_alignment);
-        let coefficients = 0..COEFFICIENT_PLANES * WORD_BYTES * channels;
-        let first_record = coefficients.end.next_multiple_of(alignment);
-        // A binding may not be empty, even where no record is read.
-        let bytes = problem::RECORD_BYTES * channels * splits.max(1);
-        if bytes > binding_bytes {
-            return Err(PlanError::TooManyRecords { shape: *shape, actual: bytes, max: binding_bytes });
+        let steps = steps::of(&problem, options, operation);
+        let pieces = steps.dispatches.iter().flat_map(|dispatch| &dispatch.pieces);
+        if pieces.filter_map(|piece| piece.size).any(|size| size > binding_bytes) {
+            return Err(PlanError::TooManyBindings { shape: *shape, binding_bytes });
         }
-        let records = first_record..first_record + bytes;
-        Ok(Self { shape: *shape, dispatches, coefficients, records })
+        // A binding may not be empty, even where no record is read.
+        let record_bytes = steps.record_bytes.max(WORD_BYTES * channels);
+        if record_bytes > binding_bytes {
+            return Err(PlanError::TooManyRecords { shape: *shape, actual: record_bytes, max: binding_bytes });
+        }
+        let alignment = u64::from(device.min_storage_buffer_offset_alignment);
+        let mut end = 0u64;
+        let mut place = |bytes: u64| {
+            let start = end.next_multiple_of(alignment);
+            end = start + bytes;
+            start..end
+        };
+        let coefficients = place(planes * WORD_BYTES * channels * groups);
+        let records = (!operation.exchanges_records()).then(|| place(record_bytes));
+        let saved_of_batch = place(if steps.saves_batch { PLANES * WORD_BYTES * channels } else { 0 });
+        let shape = *shape;
+        let dispatches = steps.dispatches;
+        Ok(Self {
+            shape,
+            dispatches,
+            groups,
+            record_bytes,
+            coefficients,
+            records,
+            saved_of_batch,
+            workspace_bytes: end,
+        })
     }
 
     /// The shape it is for.
@@ -262,7 +287,7 @@ impl Plan {
 
     /// Bytes of workspace it needs; what is in there before and after does not matter.
     pub fn workspace_bytes(&self) -> u64 {
-        self.records.end
+        self.workspace_bytes
     }
 
     /// Reads and writes of the full tensor: the unit in which bandwidth is counted.
@@ -273,18 +298,8 @@ impl Plan {
     /// The share of one step in [`Plan::moves`].
     pub fn moves_of(&self, step: Step) -> f64 {
         let elements = self.shape.elements() as f64;
-        let moved: f64 = self
-            .dispatches
-            .iter()
-            .filter(|dispatch| dispatch.step == step)
-            .map(|dispatch| {
-                let reads_x = dispatch.pieces.iter().any(|piece| piece.resource == Resource::X);
-                let params = &dispatch.params;
-                let lane_values =
-                    params.positions as f64 * params.channels as f64 * f64::from(dispatch.tile.width);
-                f64::from(dispatch.step.moves(reads_x)) * lane_values
-            })
-            .sum();
+        let dispatches = self.dispatches.iter().filter(|dispatch| dispatch.step == step);
+        let moved: f64 = dispatches.map(Dispatch::moved_elements).sum();
         moved / elements
     }
 
@@ -292,50 +307,29 @@ impl Plan {
     pub(crate) fn in_workspace(&self, resource: Resource) -> Option<Range<u64>> {
         match resource {
             Resource::Coefficients => Some(self.coefficients.clone()),
-            Resource::Records => Some(self.records.clone()),
+            Resource::Records => self.records.clone(),
+            Resource::SavedOfBatch => Some(self.saved_of_batch.clone()),
             _ => None,
         }
     }
 }
 
-fn forward(problem: &Problem<'_>, options: &Options, mode: Mode, in_place: bool) -> (Vec<Dispatch>, u64) {
-    use crate::options::Source as From;
-    let (mut dispatches, splits) = match mode.source {
-        From::Batch => kernels::statistics(problem),
-        From::Running | From::Given => (Vec::new(), 0),
-    };
-    let source = match mode.source {
-        From::Batch => Source::Batch { splits },
-        From::Running | From::Given => Source::Running,
-    };
-    dispatches.push(kernels::finalize(problem, source, options.weight, options.bias));
-    if mode == Mode::TRAINING && options.running_statistics {
-        dispatches.push(kernels::running_stats(problem, options.momentum));
-    }
-    dispatches.extend(kernels::normalize(problem, in_place));
-    (dispatches, splits)
-}
-
-fn common_params(shape: &Shape, options: &Options, count: u32) -> Params {
+fn common_params(shape: &Shape, options: &Options) -> Params {
     let momentum = match options.momentum {
         Momentum::MovingAverage(momentum) => momentum,
         // The shader takes it from the number of batches.
         Momentum::Cumulative => 0.0,
     };
-    let n = f64::from(count);
+    let negative_slope = match options.activation {
+        Activation::LeakyRelu { negative_slope } => negative_slope,
+        _ => 0.0,
+    };
     Params {
         all_channels: shape.channels() as u32,
-        count,
         epsilon: options.eps as f32,
         momentum: momentum as f32,
         keep: (1.0 - momentum) as f32,
-        // A single value has no unbiased variance; training refuses it before this is used.
-        unbias: if count > 1 { (n / (n - 1.0)) as f32 } else { 1.0 },
+        negative_slope: negative_slope as f32,
         ..Params::default()
     }
-}
-
-/// The tile of the step that merges `records` per channel.
-pub(crate) fn tile_of_records(problem: &Problem<'_>, records: u64) -> Tile {
-    Tile::per_channel(records, problem.channels, problem.device)
 }

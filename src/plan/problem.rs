@@ -3,8 +3,9 @@
 use super::tile::{Tile, Work};
 use super::traits::{DeviceKind, DeviceTraits};
 use super::view::{Part, View};
-use super::{Dispatch, Piece};
+use super::{Dispatch, Piece, WORD_BYTES};
 use crate::kernels::Step;
+use crate::options::{Activation, Dtype, Options, Order};
 use crate::params::Params;
 use crate::resource::Resource;
 use crate::shader::parts::{self, Part as File};
@@ -13,57 +14,139 @@ use crate::shape::Shape;
 /// What the steps of one plan have in common.
 pub(crate) struct Problem<'a> {
     pub(crate) device: &'a DeviceTraits,
-    pub(crate) view: View,
+    pub(crate) options: &'a Options,
+    /// How steps that only read see the tensors, and how those do that write.
+    reading: View,
+    writing: View,
     /// C.
     pub(crate) channels: u64,
+    /// Whether only the positions that a mask shows count.
+    mask: bool,
     /// The fields that are the same in every dispatch.
-    pub(crate) common: Params,
+    common: Params,
 }
 
 /// How the big tensors are traversed by one step.
 pub(crate) struct Traversal {
+    view: View,
     pub(crate) tile: Tile,
     parts: Vec<Part>,
-    /// For each part, the splits of the segments before its own.
+    /// For each part, the splits of the segments of its group before its own.
     first_splits: Vec<u64>,
-    /// Records that a reduction leaves for each channel.
+    /// What a reduction leaves.
+    pub(crate) records: Records,
+}
+
+/// How many records there are to merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Records {
+    /// Groups that share statistics.
+    pub(crate) groups: u64,
+    /// Records for each channel of a group.
     pub(crate) splits: u64,
+    /// The same for the last group, which may be shorter.
+    pub(crate) last_splits: u64,
+}
+
+impl Records {
+    /// `splits` records for each channel, of one group.
+    pub(crate) fn of_one_group(splits: u64) -> Self {
+        Self { groups: 1, splits, last_splits: splits }
+    }
 }
 
 /// Which files make the kernel of a step, and what it binds.
+#[derive(Clone)]
 pub(crate) struct Kernel {
-    pub(crate) step: Step,
-    pub(crate) files: Vec<File>,
-    pub(crate) resources: Vec<Resource>,
+    step: Step,
+    files: Vec<File>,
+    resources: Vec<Resource>,
+}
+
+impl Kernel {
+    /// A kernel of these files that binds nothing yet.
+    pub(crate) fn new(step: Step, files: impl IntoIterator<Item = File>) -> Self {
+        Self { step, files: files.into_iter().collect(), resources: Vec::new() }
+    }
+
+    /// Adds a file that binds nothing.
+    pub(crate) fn file(&mut self, file: File) -> &mut Self {
+        self.files.push(file);
+        self
+    }
+
+    /// Adds what a file binds.
+    pub(crate) fn bind(&mut self, resources: &[Resource]) -> &mut Self {
+        self.resources.extend(resources);
+        self
+    }
+
+    /// Adds a file and what it binds, if it is wanted, or else the file that does without.
+    pub(crate) fn slot(
+        &mut self,
+        wanted: bool,
+        with: File,
+        resources: &[Resource],
+        without: File,
+    ) -> &mut Self {
+        if wanted { self.file(with).bind(resources) } else { self.file(without) }
+    }
 }
 
 impl<'a> Problem<'a> {
-    pub(crate) fn new(shape: &Shape, device: &'a DeviceTraits, common: Params) -> Self {
-        Self { device, view: View::of(shape), channels: shape.channels() as u64, common }
+    pub(crate) fn new(
+        shape: &Shape,
+        options: &'a Options,
+        ghost_batch: Option<usize>,
+        mask: bool,
+        device: &'a DeviceTraits,
+        common: Params,
+    ) -> Self {
+        let reading = View::of(shape, options.dtype, ghost_batch).with_mask(mask);
+        let writing = reading.for_writing();
+        Self { device, options, reading, writing, channels: shape.channels() as u64, mask, common }
     }
 
-    /// The file for the slot `subtract`.
-    pub(crate) fn subtract(&self) -> File {
-        match self.device.kind {
-            DeviceKind::Gpu => parts::SUBTRACT_OPAQUE,
-            DeviceKind::Cpu => parts::SUBTRACT_PLAIN,
-        }
+    /// About how many parts the tensors fall into.
+    pub(crate) fn bindings(&self) -> u64 {
+        self.reading.bindings(self.device)
+    }
+
+    pub(crate) fn groups(&self) -> u64 {
+        self.reading.groups()
+    }
+
+    /// Whether an element's place in its sample is beyond what a flat kernel counts.
+    pub(crate) fn has_endless_samples(&self) -> bool {
+        self.writing.has_endless_samples()
     }
 
     /// How a step with this kind of work goes over the big tensors.
     pub(crate) fn traverse(&self, work: Work) -> Traversal {
-        let parts = self.view.parts(self.device);
-        let largest = parts.iter().max_by_key(|part| part.size).cloned();
-        let largest = largest.unwrap_or_else(|| self.view.whole());
-        let mut tile = Tile::for_part(&self.view, &largest, self.device, work);
+        let view = match work {
+            Work::Reduce(_) => self.reading,
+            Work::Map => self.writing,
+        };
+        let parts = view.parts(self.device);
+        let mut tile = Tile::for_parts(&view, &parts, self.device, work);
         loop {
-            let traversal = Traversal::new(&self.view, tile, parts.clone());
-            let records = traversal.splits * self.channels * RECORD_BYTES;
-            let too_many_records =
-                work == Work::Reduce && records > self.device.max_storage_buffer_binding_size;
-            let longest = traversal.parts.iter().map(|part| self.view.positions_of(part)).max().unwrap_or(0);
-            let grid_too_large = longest.div_ceil(tile.positions())
-                > u64::from(self.device.max_compute_workgroups_per_dimension);
+            let traversal = Traversal::new(view, tile, parts.clone());
+            let Records { groups, splits, .. } = traversal.records;
+            let too_many_records = match work {
+                Work::Reduce(monoid) => {
+                    groups * splits * self.channels * monoid.bytes()
+                        > self.device.max_storage_buffer_binding_size
+                }
+                Work::Map => false,
+            };
+            let (mut longest, mut tallest) = (0, 0);
+            for part in &traversal.parts {
+                let positions = view.positions_of(part).0;
+                longest = longest.max(positions);
+                let groups = part.groups.end - part.groups.start;
+                tallest = tallest.max(positions.div_ceil(tile.positions()) * groups);
+            }
+            let grid_too_large = tallest > u64::from(self.device.max_compute_workgroups_per_dimension);
             // Twice the positions a tile halves both, until one tile has all of a part.
             let largest_tile = longest <= tile.positions() || tile.blocks >= Tile::MOST_BLOCKS;
             if !(too_many_records || grid_too_large) || largest_tile {
@@ -73,55 +156,178 @@ impl<'a> Problem<'a> {
         }
     }
 
+    /// A kernel that goes over the big tensors, with the files of the axes that all of these have.
+    pub(crate) fn tensor_kernel(&self, step: Step, main: File, traversal: &Traversal) -> Kernel {
+        let view = &traversal.view;
+        let packing = match (self.options.dtype, view.width()) {
+            (Dtype::F32, _) => parts::PACKING_WHOLE,
+            (_, 1) => parts::PACKING_HALF_1,
+            (_, 2) => parts::PACKING_HALF_2,
+            _ => parts::PACKING_HALF_4,
+        };
+        let subtract = match self.device.kind {
+            DeviceKind::Gpu => parts::SUBTRACT_OPAQUE,
+            DeviceKind::Cpu => parts::SUBTRACT_PLAIN,
+        };
+        // A flat kernel finds the group of each element by itself.
+        let ghost = view.groups() > 1 && !view.is_flat();
+        let grouping = if ghost { parts::GROUPING_GHOST } else { parts::GROUPING_WHOLE };
+        let mut kernel =
+            Kernel::new(step, [parts::PARAMS, grouping, parts::TILE, traversal.tile.vector(), packing]);
+        match self.options.dtype {
+            Dtype::F32 => &mut kernel,
+            Dtype::F16 => kernel.file(parts::ELEMENT_F16),
+            Dtype::BF16 => kernel.file(parts::ELEMENT_BF16),
+        };
+        let mask = if view.is_flat() { parts::SEGMENT_MASK_FLAT } else { parts::SEGMENT_MASK };
+        kernel.file(view.file()).file(subtract).file(main);
+        kernel.slot(self.mask, mask, &[Resource::Mask], parts::SEGMENT_ALL);
+        kernel
+    }
+
+    /// The files for `moments_of_block`.
+    pub(crate) fn block(&self) -> File {
+        if self.mask { parts::BLOCK_MASKED } else { parts::BLOCK_ALL }
+    }
+
+    /// Adds the planes that a kernel over the tensors reads of each channel.
+    pub(crate) fn add_planes(&self, kernel: &mut Kernel, traversal: &Traversal, file: File, from: Resource) {
+        kernel.file(parts::PLANES).file(parts::AFFINE).file(file).bind(&[from]);
+        if !traversal.view.is_flat() {
+            kernel.file(parts::HELD);
+        }
+    }
+
+    /// Adds the activation, and where it stands.
+    pub(crate) fn add_activation(&self, kernel: &mut Kernel) {
+        let (file, helper) = match self.options.activation {
+            Activation::None => {
+                kernel.file(parts::ORDER_NONE);
+                return;
+            }
+            Activation::Relu => (parts::ACTIVATION_RELU, None),
+            Activation::LeakyRelu { .. } => (parts::ACTIVATION_LEAKY_RELU, None),
+            Activation::Silu => (parts::ACTIVATION_SILU, Some(parts::LOGISTIC)),
+            Activation::Gelu => (parts::ACTIVATION_GELU, None),
+            Activation::GeluTanh => (parts::ACTIVATION_GELU_TANH, Some(parts::LOGISTIC)),
+            Activation::Sigmoid => (parts::ACTIVATION_SIGMOID, Some(parts::LOGISTIC)),
+            Activation::Tanh => (parts::ACTIVATION_TANH, Some(parts::HYPERBOLIC_TANGENT)),
+        };
+        kernel.file(file).file(match self.options.order {
+            Order::Post => parts::ORDER_POST,
+            Order::Pre => parts::ORDER_PRE,
+        });
+        if let Some(helper) = helper {
+            kernel.file(helper);
+        }
+    }
+
+    /// Whether the gradient depends on what enters the activation after the normalization.
+    pub(crate) fn gradient_depends_on_output(&self) -> bool {
+        self.options.activation != Activation::None && self.options.order == Order::Post
+    }
+
     /// A dispatch of `kernel` for each part of the big tensors.
     pub(crate) fn over_tensors(&self, traversal: &Traversal, kernel: &Kernel) -> Vec<Dispatch> {
-        let tile = traversal.tile;
+        let Traversal { view, tile, parts, first_splits, records } = traversal;
         let rows = u64::from(tile.rows);
-        let parts = traversal.parts.iter().zip(&traversal.first_splits);
-        parts
-            .map(|(part, &first_split)| {
-                let row_length = self.view.row_length_of(part);
-                let sample_stride = self.view.sample_stride();
-                let (step_index, step_column) = if self.view.is_channels_last() {
-                    (rows * row_length, 0)
+        let dispatch = |(part, &first_split): (&Part, &u64)| {
+            let row_length = view.row_length_of(part);
+            let sample_stride = view.sample_stride();
+            let (step_index, step_column) = if view.is_channels_last() {
+                (rows * row_length, 0)
+            } else {
+                (rows / row_length * sample_stride + rows % row_length, rows % row_length)
+            };
+            let channels = view.lane_channels_of(part);
+            let (positions, last_positions) = view.positions_of(part);
+            let part_splits = positions.div_ceil(tile.positions());
+            let groups = part.groups.end - part.groups.start;
+            let mask = self.mask_piece(part);
+            let mask_base = part.mask.start - mask.offset / WORD_BYTES;
+            let params = Params {
+                base: word(if view.is_flat() { part.base } else { part.base / u64::from(tile.width) }),
+                first_channel: word(view.first_lane_channel_of(part)),
+                channels: word(channels),
+                positions: word(positions),
+                last_positions: word(last_positions),
+                row_length: word(row_length),
+                inverse_row_length: (1.0 / row_length as f64) as f32,
+                sample_stride: word(sample_stride),
+                step_index: word(step_index),
+                step_column: word(step_column),
+                wrap_from: word(row_length.wrapping_sub(step_column)),
+                wrap_index: word((step_index + sample_stride).wrapping_sub(row_length)),
+                wrap_column: word(step_column.wrapping_sub(row_length)),
+                groups: word(if view.is_flat() { view.groups() } else { groups }),
+                first_group: word(part.groups.start),
+                group_stride: word(view.group_stride()),
+                group_length: word(view.group_length()),
+                first_outer: word(part.first_outer),
+                mask_base: word(mask_base / view.mask_entries_of_position()),
+                channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
+                part_splits: word(part_splits),
+                first_split: word(first_split),
+                splits: word(records.splits),
+                last_splits: word(records.last_splits),
+                ..self.common
+            };
+            self.dispatch(kernel, *tile, params, word(part_splits * groups), |resource| {
+                if resource.is_tensor() {
+                    Piece { resource, offset: part.offset, size: Some(part.size) }
+                } else if resource == Resource::Mask {
+                    mask
                 } else {
-                    (rows / row_length * sample_stride + rows % row_length, rows % row_length)
-                };
-                let channels = self.view.lane_channels_of(part);
-                let params = Params {
-                    base: word(part.base / u64::from(tile.width)),
-                    first_channel: word(self.view.first_lane_channel_of(part)),
-                    channels: word(channels),
-                    positions: word(self.view.positions_of(part)),
-                    row_length: word(row_length),
-                    inverse_row_length: (1.0 / row_length as f64) as f32,
-                    sample_stride: word(sample_stride),
-                    step_index: word(step_index),
-                    step_column: word(step_column),
-                    wrap_from: word(row_length - step_column),
-                    wrap_index: word((step_index + sample_stride).wrapping_sub(row_length)),
-                    wrap_column: word(step_column.wrapping_sub(row_length)),
-                    channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
-                    first_split: word(first_split),
-                    ..self.common
-                };
-                let splits = self.view.positions_of(part).div_ceil(tile.positions());
-                self.dispatch(kernel, tile, params, word(splits), Some(part))
+                    Piece { resource, offset: 0, size: None }
+                }
             })
-            .collect()
+        };
+        parts.iter().zip(first_splits).map(dispatch).collect()
+    }
+
+    /// What is bound of the mask with a part.
+    fn mask_piece(&self, part: &Part) -> Piece {
+        let alignment = u64::from(self.device.min_storage_buffer_offset_alignment);
+        let offset = part.mask.start * WORD_BYTES / alignment * alignment;
+        Piece { resource: Resource::Mask, offset, size: Some(part.mask.end * WORD_BYTES - offset) }
+    }
+
+    /// The tile of the step that merges `records` per channel.
+    pub(crate) fn tile_of_records(&self, records: Records) -> Tile {
+        Tile::per_channel(records.splits, self.channels, self.device)
+    }
+
+    /// A kernel that touches no big tensor, but merges `records` for each channel.
+    pub(crate) fn channel_kernel(&self, step: Step, main: File, records: Records) -> Kernel {
+        let reduction = self.tile_of_records(records).reduction();
+        Kernel::new(
+            step,
+            [
+                parts::PARAMS,
+                parts::GROUPING_WHOLE,
+                parts::TILE,
+                parts::PER_CHANNEL,
+                parts::PLANES,
+                parts::EXACT,
+                reduction,
+                main,
+            ],
+        )
     }
 
     /// One dispatch of `kernel` for all channels, merging `records` for each.
-    pub(crate) fn per_channel(&self, records: u64, kernel: &Kernel) -> Dispatch {
-        let tile = Tile::per_channel(records, self.channels, self.device);
+    pub(crate) fn per_channel(&self, records: Records, kernel: &Kernel) -> Dispatch {
+        let tile = self.tile_of_records(records);
         let channel_tiles = self.channels.div_ceil(u64::from(tile.columns));
         let params = Params {
             channels: word(self.channels),
             channel_tiles: word(channel_tiles),
-            splits: word(records),
+            groups: word(records.groups),
+            splits: word(records.splits),
+            last_splits: word(records.last_splits),
             ..self.common
         };
-        self.dispatch(kernel, tile, params, 1, None)
+        self.dispatch(kernel, tile, params, 1, |resource| Piece { resource, offset: 0, size: None })
     }
 
     fn dispatch(
@@ -130,44 +336,41 @@ impl<'a> Problem<'a> {
         tile: Tile,
         params: Params,
         splits: u32,
-        part: Option<&Part>,
+        piece: impl Fn(Resource) -> Piece,
     ) -> Dispatch {
         let most = self.device.max_compute_workgroups_per_dimension;
         // Channels beyond one dimension go into a second one, evenly.
         let depth = params.channel_tiles.div_ceil(most);
         let width = params.channel_tiles.div_ceil(depth);
-        let pieces = kernel.resources.iter().map(|&resource| match (resource, part) {
-            (Resource::X | Resource::Y | Resource::Dy | Resource::Dx, Some(part)) => {
-                Piece { resource, offset: part.offset, size: Some(part.size) }
-            }
-            _ => Piece { resource, offset: 0, size: None },
-        });
         Dispatch {
             step: kernel.step,
             files: kernel.files.clone(),
             tile,
             params: Params { grid_width: width, ..params },
             grid: [width, splits, depth],
-            pieces: pieces.collect(),
+            pieces: kernel.resources.iter().map(|&resource| piece(resource)).collect(),
         }
     }
 }
 
-/// Bytes of a record of one channel: four words.
-pub(crate) const RECORD_BYTES: u64 = 16;
-
 impl Traversal {
-    fn new(view: &View, tile: Tile, parts: Vec<Part>) -> Self {
+    fn new(view: View, tile: Tile, parts: Vec<Part>) -> Self {
         let mut first_splits = Vec::with_capacity(parts.len());
-        let (mut segment, mut first, mut splits) = (0, 0, 0);
+        let (mut group, mut segment, mut first, mut next) = (0, 0, 0, 0);
+        let (mut splits, mut last_splits) = (0, 0);
         for part in &parts {
-            if part.segment != segment {
-                (segment, first) = (part.segment, splits);
+            if part.groups.start != group {
+                (group, segment, first) = (part.groups.start, 0, 0);
+            } else if part.segment != segment {
+                (segment, first) = (part.segment, next);
             }
             first_splits.push(first);
-            splits = first + view.positions_of(part).div_ceil(tile.positions());
+            next = first + view.positions_of(part).0.div_ceil(tile.positions());
+            splits = splits.max(next);
+            last_splits = next;
         }
-        Self { tile, parts, first_splits, splits }
+        let records = Records { groups: view.groups(), splits, last_splits };
+        Self { view, tile, parts, first_splits, records }
     }
 }
 

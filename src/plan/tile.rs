@@ -7,10 +7,41 @@ use crate::shader::parts::{self, Part as File};
 /// What a dispatch does with the big tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Leaves a record for each channel and split.
-    Reduce,
+    /// Leaves a record for each channel, group and split.
+    Reduce(Monoid),
     /// Writes a tensor.
     Map,
+}
+
+/// What a reduction leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Monoid {
+    /// {count, carry, mean_hi, mean_lo, M2}
+    Moments,
+    /// {Σdy, Σdy·x̂}, each a pair.
+    GradSums,
+    /// {Σdy, Σdy·x̂, Σddx, Σddx·x̂, Σdy·ddx}, each a pair.
+    DoubleGradSums,
+}
+
+impl Monoid {
+    /// Bytes of the record of one channel.
+    pub(crate) fn bytes(self) -> u64 {
+        super::WORD_BYTES
+            * match self {
+                Self::Moments => 5,
+                Self::GradSums => 4,
+                Self::DoubleGradSums => 10,
+            }
+    }
+
+    /// Bytes that a lane of four channels keeps in workgroup memory: vectors, and counts that all share.
+    fn lane_bytes(self) -> u32 {
+        16 * match self {
+            Self::Moments | Self::GradSums => 4,
+            Self::DoubleGradSums => 10,
+        }
+    }
 }
 
 /// A tile is what one workgroup handles: `columns` lane channels by `rows · unroll · blocks` positions.
@@ -44,9 +75,9 @@ struct Wishes {
 
 fn wishes(kind: DeviceKind, work: Work) -> Wishes {
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
-        (DeviceKind::Gpu, Work::Reduce) => (256, 8, 1024, 2048),
+        (DeviceKind::Gpu, Work::Reduce(_)) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
-        (DeviceKind::Cpu, Work::Reduce) => (8, 8, 64, 256),
+        (DeviceKind::Cpu, Work::Reduce(_)) => (8, 8, 64, 256),
         (DeviceKind::Cpu, Work::Map) => (16, 16, 64, 512),
     };
     Wishes { workgroup, unroll, least_tiles, most_tiles }
@@ -56,20 +87,23 @@ fn wishes(kind: DeviceKind, work: Work) -> Wishes {
 const MOST_ROWS: u64 = 4;
 
 impl Tile {
-    /// Bytes of the largest record a lane may hold in workgroup memory: four words a channel, four channels.
-    const RECORD_BYTES: u32 = 64;
-
     /// lavapipe leaves all loops of an invocation, silently, after 65,535 iterations.
     pub(crate) const MOST_BLOCKS: u32 = 1 << 15;
 
-    /// The tile for the largest part of a tensor, before it is known how many records the workspace holds.
-    pub(crate) fn for_part(view: &View, part: &Part, device: &DeviceTraits, work: Work) -> Self {
+    /// The tile for the parts of a tensor, before it is known how many records the workspace holds.
+    pub(crate) fn for_parts(view: &View, parts: &[Part], device: &DeviceTraits, work: Work) -> Self {
         let wishes = wishes(device.kind, work);
         let width = view.width();
-        let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part));
-        let lanes = lanes(wishes.workgroup, device);
-        let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width };
+        let Some(part) = parts.iter().max_by_key(|part| part.size) else { return tile };
+        let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part).0);
+        let groups = part.groups.end - part.groups.start;
+        let lane_bytes = match work {
+            Work::Reduce(monoid) => monoid.lane_bytes(),
+            Work::Map => 1,
+        };
+        let lanes = lanes(wishes.workgroup, lane_bytes, device);
+        let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         // Lanes go along the contiguous axis first. A CPU adapter loads lane by lane, though: where
         // rows are too odd for vectors, a channel for each lane leaves nothing to merge and each lane
         // in its own cache line.
@@ -82,17 +116,17 @@ impl Tile {
             } else {
                 (pow2_at_least(channels, lanes / rows), rows)
             };
-            if tile.unroll == 1 || tile.count(positions, channels) >= wishes.least_tiles {
+            if tile.unroll == 1 || groups * tile.count(positions, channels) >= wishes.least_tiles {
                 break;
             }
             tile.unroll /= 2;
         }
         // Several blocks a tile rather than too many tiles, and no more than the positions fill.
-        let splits = (wishes.most_tiles / channels.div_ceil(u64::from(tile.columns))).max(1);
+        let splits = (wishes.most_tiles / (groups * channels.div_ceil(u64::from(tile.columns)))).max(1);
         // The rows of a channel lie apart. What is written should not touch many of them in a row, but
         // come back to a cache line's other channel soon.
         let splits = match work {
-            Work::Map if !side_by_side => {
+            Work::Map if !side_by_side && !view.is_flat() => {
                 splits.max(positions.div_ceil(MOST_ROWS * view.row_length_of(part)))
             }
             _ => splits,
@@ -113,7 +147,7 @@ impl Tile {
             DeviceKind::Gpu => 256,
             DeviceKind::Cpu => 64,
         };
-        let lanes = lanes(wish, device);
+        let lanes = lanes(wish, Monoid::DoubleGradSums.bytes() as u32, device);
         let rows = pow2_at_least(records, lanes);
         Self { columns: pow2_at_least(channels, lanes / rows), rows, unroll: 1, blocks: 1, width: 1 }
     }
@@ -157,10 +191,10 @@ impl Tile {
 }
 
 /// The largest power of two of lanes that the device allows, `wish` at most.
-fn lanes(wish: u32, device: &DeviceTraits) -> u32 {
+fn lanes(wish: u32, lane_bytes: u32, device: &DeviceTraits) -> u32 {
     let limit = device
         .max_compute_invocations_per_workgroup
-        .min(device.max_compute_workgroup_storage_size / Tile::RECORD_BYTES)
+        .min(device.max_compute_workgroup_storage_size / lane_bytes)
         .min(wish)
         .max(1);
     1 << limit.ilog2()

@@ -1,7 +1,7 @@
 //! One training or evaluation step on the device beside the reference in f64, and the bounds between them.
 
 use libtest_mimic::Failed;
-use wgpu_batchnorm::reference::{self, Parameters, Source};
+use wgpu_batchnorm::reference::{self, Parameters, Problem, Source};
 use wgpu_batchnorm::{
     Accumulation, BackwardTensors, BatchNorm, BatchStatistics, BufferRange, Context, ForwardTensors, Layout,
     Mode, Momentum, Options, RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor,
@@ -188,9 +188,12 @@ impl Setup {
             _ => Source::Held { mean: &self.running.mean, variance: &self.running.var },
         };
         let text = |error: reference::ReferenceError| error.to_string();
-        let forward = reference::forward(&self.x, shape, &parameters, source).map_err(text)?;
-        let backward = reference::backward(&self.x, &self.dy, shape, &parameters, source).map_err(text)?;
-        let statistics = &forward.statistics;
+        let problem = Problem::new(*shape, parameters, source);
+        let forward = reference::forward(&problem, &self.x).map_err(text)?;
+        let backward = reference::backward(&problem, &self.x, &self.dy).map_err(text)?;
+        let [reference::Group { statistics, moments }] = forward.groups.as_slice() else {
+            return Err("expected one group".into());
+        };
         for c in 0..shape.channels() {
             let gamma = parameters.weight.map_or(1.0, |weight| f64::from(weight[c]));
             let beta = parameters.bias.map_or(0.0, |bias| f64::from(bias[c]));
@@ -223,7 +226,7 @@ impl Setup {
             near(&format!("dbias[{c}]"), results.dbias[c], backward.dbias[c], 8.0 * EPSILON * sum_dy)?;
             let dweight_bound = 16.0 * EPSILON * (sum_dy_x_hat + sum_dy);
             near(&format!("dweight[{c}]"), results.dweight[c], backward.dweight[c], dweight_bound)?;
-            if let Some(moments) = &forward.moments {
+            if let Some(moments) = moments {
                 let mean_bound = 8.0 * EPSILON * sigma + 2.0 * EPSILON * mean.abs();
                 near(&format!("mean[{c}]"), results.statistics.mean[c], mean, mean_bound)?;
                 near(&format!("var[{c}]"), results.statistics.var[c], variance, 2e-6 * variance)?;

@@ -1,13 +1,8 @@
-// Mean and variance are constants: dx = γ/σ · dy, and x is not read.
-struct Loaded { dy: Vector }
-struct Coefficients { scale: Channel }
+// Mean and variance are constants: dx = γ/σ · dy.
+alias Means = bool;
 
-fn coefficients_of(channel: u32) -> Coefficients {
-    return Coefficients(coefficients[plane(2u, channel)]);
-}
+fn means_of(place: Place) -> Means { return false; }
 
-fn read(i: u32) -> Loaded { return Loaded(dy[i]); }
-
-fn input_gradient(loaded: Loaded, c: Coefficients) -> Vector {
-    return spread(c.scale) * loaded.dy;
+fn input_gradient(dy: Vector, centered: Vector, scale: Held, means: Means, cursor: Cursor) -> Vector {
+    return at(scale, cursor) * dy;
 }

@@ -1,7 +1,4 @@
-// Reads back what store() of monoid/grad_sums.wgsl has written, one channel a lane.
-fn load(split: u32, channel: u32) -> GradSums {
-    return GradSums(
-        Pair(bitcast<f32>(records[word_of(split, 0u, channel)]), bitcast<f32>(records[word_of(split, 1u, channel)])),
-        Pair(bitcast<f32>(records[word_of(split, 2u, channel)]), bitcast<f32>(records[word_of(split, 3u, channel)])),
-    );
+// Reads back what store() of monoid/grad_sums.wgsl has written.
+fn load(record: u32, channel: u32) -> GradSums {
+    return GradSums(load_pair(record, 0u, channel), load_pair(record, 2u, channel));
 }

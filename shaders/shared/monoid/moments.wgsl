@@ -1,11 +1,16 @@
 // Moments {count, mean, M2} of some values: M2 is the sum of their squared distances from the mean.
 // The mean is mean_hi + mean_lo: with one f32 the merged M2 loses its digits where mean/σ is large.
-struct Moments { count: u32, mean_hi: Channel, mean_lo: Channel, m2: Channel }
+// The count is carry · 2³² + count: replicas together have more values than one of them can count.
+struct Moments { count: u32, carry: u32, mean_hi: Channel, mean_lo: Channel, m2: Channel }
 alias Record = Moments;
-const FIELDS = 4u;
+const FIELDS = 5u;
 
 fn identity() -> Moments {
-    return Moments(0u, Channel(0.0), Channel(0.0), Channel(0.0));
+    return Moments(0u, 0u, Channel(0.0), Channel(0.0), Channel(0.0));
+}
+
+fn real_count(moments: Moments) -> f32 {
+    return f32(moments.carry) * 4294967296.0 + f32(moments.count);
 }
 
 // Chan, Golub and LeVeque (1979); nothing cancels, since every term of M2 is positive.
@@ -18,24 +23,29 @@ fn combine(a: Moments, b: Moments) -> Moments {
 // loses the same digits as its neighbours where the data repeat, so no later merge averages it out.
 fn combine_keeping(a: Moments, b: Moments, lost: ptr<function, Channel>) -> Moments {
     let count = a.count + b.count;
-    let share = f32(b.count) / f32(max(count, 1u));
+    let carry = a.carry + b.carry + select(0u, 1u, count < a.count);
+    let a_count = real_count(a);
+    let b_count = real_count(b);
+    let share = b_count / max(a_count + b_count, 1.0);
     let delta = opaque(b.mean_hi - a.mean_hi) + opaque(b.mean_lo - a.mean_lo);
     let mean = two_sum(a.mean_hi, a.mean_lo + delta * share);
-    let sum = two_sum(a.m2, b.m2 + delta * delta * (share * f32(a.count)));
+    let sum = two_sum(a.m2, b.m2 + delta * delta * (share * a_count));
     let m2 = sum.hi;
-    *lost += select(sum.lo, Channel(0.0), a.count == 0u || b.count == 0u);
+    *lost += select(sum.lo, Channel(0.0), a_count == 0.0 || b_count == 0.0);
     // An empty side has no mean to merge; taking the other as it is also keeps its mean_lo whole.
     return Moments(
         count,
-        select(select(mean.hi, b.mean_hi, a.count == 0u), a.mean_hi, b.count == 0u),
-        select(select(mean.lo, b.mean_lo, a.count == 0u), a.mean_lo, b.count == 0u),
-        select(select(m2, b.m2, a.count == 0u), a.m2, b.count == 0u),
+        carry,
+        select(select(mean.hi, b.mean_hi, a_count == 0.0), a.mean_hi, b_count == 0.0),
+        select(select(mean.lo, b.mean_lo, a_count == 0.0), a.mean_lo, b_count == 0.0),
+        select(select(m2, b.m2, a_count == 0.0), a.m2, b_count == 0.0),
     );
 }
 
-fn store(split: u32, channel: u32, record: Moments) {
-    records[word_of(split, 0u, channel)] = Bits(record.count);
-    records[word_of(split, 1u, channel)] = bitcast<Bits>(record.mean_hi);
-    records[word_of(split, 2u, channel)] = bitcast<Bits>(record.mean_lo);
-    records[word_of(split, 3u, channel)] = bitcast<Bits>(record.m2);
+fn store(record: u32, channel: u32, moments: Moments) {
+    records[word_of(record, 0u, channel)] = Bits(moments.count);
+    records[word_of(record, 1u, channel)] = Bits(moments.carry);
+    records[word_of(record, 2u, channel)] = bitcast<Bits>(moments.mean_hi);
+    records[word_of(record, 3u, channel)] = bitcast<Bits>(moments.mean_lo);
+    records[word_of(record, 4u, channel)] = bitcast<Bits>(moments.m2);
 }

@@ -1,2 +1,3 @@
 // One row a workgroup: nothing to merge, no barrier.
 fn reduce(mine: Record, lane: u32) -> Record { return mine; }
+fn settle() {}

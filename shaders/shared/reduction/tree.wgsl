@@ -14,3 +14,6 @@ fn reduce(mine: Record, lane: u32) -> Record {
     }
     return total;
 }
+
+// Between two reductions: no lane writes what another one still reads.
+fn settle() { workgroupBarrier(); }

@@ -1,13 +1,10 @@
 // The statistics of the batch: the records that statistics.wgsl left, merged.
 @group(0) @binding(12) var<storage, read_write> records: array<u32>;
+alias Found = Moments;
 
-struct Statistics { mean: Pair, variance: f32 }
+fn collect(group: u32, place: Place, lane: u32) -> Found { return merge(group, place, lane); }
 
-fn collect(place: Place, lane: u32) -> Statistics {
-    var moments = identity();
-    for (var split = place.row; split < params.splits; split += ROWS) {
-        moments = combine(moments, load(split, min(place.channel, params.all_channels - 1u)));
-    }
-    let total = reduce(moments, lane);
-    return Statistics(Pair(total.mean_hi, total.mean_lo), total.m2 / f32(max(total.count, 1u)));
+fn statistics_of(found: Found) -> Statistics {
+    let count = real_count(found);
+    return Statistics(Pair(found.mean_hi, found.mean_lo), found.m2 / max(count, 1.0), count);
 }

@@ -1,8 +1,10 @@
-// One load brings 2 f32 elements.
+// One load brings 2 elements.
 alias Vector = vec2<f32>;
 alias VectorBits = vec2<u32>;
+alias VectorBool = vec2<bool>;
 const WIDTH = 2u;
 
 fn sum_of(v: Vector) -> f32 { return v.x + v.y; }
 fn first_of(v: Vector) -> f32 { return v.x; }
-fn element_of(v: Vector, i: u32) -> f32 { return v[i]; }
+fn first_shown_of(v: Vector, shown: VectorBool) -> f32 { return select(v.y, v.x, shown.x); }
+fn count_of(v: VectorBits) -> u32 { return v.x + v.y; }

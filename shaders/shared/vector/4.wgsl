@@ -1,8 +1,10 @@
-// One load brings 4 f32 elements.
+// One load brings 4 elements.
 alias Vector = vec4<f32>;
 alias VectorBits = vec4<u32>;
+alias VectorBool = vec4<bool>;
 const WIDTH = 4u;
 
 fn sum_of(v: Vector) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn first_of(v: Vector) -> f32 { return v.x; }
-fn element_of(v: Vector, i: u32) -> f32 { return v[i]; }
+fn first_shown_of(v: Vector, shown: VectorBool) -> f32 { return select(select(select(v.w, v.z, shown.z), v.y, shown.y), v.x, shown.x); }
+fn count_of(v: VectorBits) -> u32 { return (v.x + v.y) + (v.z + v.w); }

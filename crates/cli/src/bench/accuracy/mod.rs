@@ -24,7 +24,7 @@ pub(crate) use worst::Accuracy;
 
 use super::data::{Data, channel_of};
 use std::borrow::Cow;
-use wgpu_batchnorm::reference::{self, Parameters, ReferenceError, Running, Source, Statistics};
+use wgpu_batchnorm::reference::{self, Parameters, Problem, ReferenceError, Running, Source, Statistics};
 use wgpu_batchnorm::{BatchStatistics, Layout, RunningValues, Shape};
 use worst::Worst;
 
@@ -91,16 +91,15 @@ impl<'a> Judge<'a> {
         batch: &BatchStatistics,
         running: &RunningValues,
     ) -> Result<Accuracy, ReferenceError> {
-        let expected = reference::forward(&self.x, &self.shape, &self.parameters(), Source::Batch)?;
-        let Statistics { mean, variance, inverse_sigma } = &expected.statistics;
+        let expected = reference::forward(&self.problem(Source::Batch), &self.x)?;
+        let moments = reference::statistics(&self.x, &self.shape.into())?;
+        let statistics = reference::finalize(&moments, EPS);
+        let Statistics { mean, variance, inverse_sigma, .. } = &statistics;
         let before = Running { mean: widened(&self.running.mean), variance: widened(&self.running.var) };
-        let after = match &expected.moments {
-            Some(moments) => reference::running_stats(&before, moments, MOMENTUM)?,
-            None => before.clone(),
-        };
+        let after = reference::running_stats(&before, &moments, MOMENTUM)?;
         let sigma = |c: usize| 1.0 / inverse_sigma[c];
         let mut worst = Worst::default();
-        worst.full("y", &expected.y, &self.gather(y), &self.shape, &self.y_bounds(&expected.statistics));
+        worst.full("y", &expected.y, &self.gather(y), &self.shape, &self.y_bounds(&statistics));
         worst.channels("batch_mean", mean, &self.pick(&batch.mean), |c| {
             EPSILON * (8.0 * sigma(c) + 2.0 * mean[c].abs())
         });
@@ -119,9 +118,10 @@ impl<'a> Judge<'a> {
     /// Judges y of a forward pass in evaluation.
     pub(crate) fn evaluation(&self, y: &[f32]) -> Result<Accuracy, ReferenceError> {
         let source = Source::Held { mean: &self.running.mean, variance: &self.running.var };
-        let expected = reference::forward(&self.x, &self.shape, &self.parameters(), source)?;
+        let expected = reference::forward(&self.problem(source), &self.x)?;
+        let statistics = Statistics::held(widened(&self.running.mean), widened(&self.running.var), EPS);
         let mut worst = Worst::default();
-        worst.full("y", &expected.y, &self.gather(y), &self.shape, &self.y_bounds(&expected.statistics));
+        worst.full("y", &expected.y, &self.gather(y), &self.shape, &self.y_bounds(&statistics));
         Ok(worst.into())
     }
 
@@ -132,9 +132,8 @@ impl<'a> Judge<'a> {
         dweight: &[f32],
         dbias: &[f32],
     ) -> Result<Accuracy, ReferenceError> {
-        let expected =
-            reference::backward(&self.x, &self.dy, &self.shape, &self.parameters(), Source::Batch)?;
-        let statistics = reference::finalize(&reference::statistics(&self.x, &self.shape)?, EPS);
+        let expected = reference::backward(&self.problem(Source::Batch), &self.x, &self.dy)?;
+        let statistics = reference::finalize(&reference::statistics(&self.x, &self.shape.into())?, EPS);
         let scales = self.scales(&statistics);
         let count = self.shape.values_per_channel() as f64;
         let dx_bounds = scales.iter().enumerate().map(|(c, scale)| {
@@ -152,8 +151,9 @@ impl<'a> Judge<'a> {
         Ok(worst.into())
     }
 
-    fn parameters(&self) -> Parameters<'_> {
-        Parameters { weight: Some(&self.weight), bias: Some(&self.bias), epsilon: EPS }
+    fn problem<'p>(&'p self, source: Source<'p>) -> Problem<'p> {
+        let parameters = Parameters { weight: Some(&self.weight), bias: Some(&self.bias), epsilon: EPS };
+        Problem::new(self.shape, parameters, source)
     }
 
     fn y_bounds(&self, statistics: &Statistics) -> Vec<f64> {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
+use wgpu_batchnorm::reference::Group;
 
 /// What a perfect float32 implementation gives.
 struct Perfect {
@@ -21,19 +22,18 @@ fn narrowed(values: &[f64]) -> Vec<f32> {
 fn perfect(data: &Data) -> Perfect {
     let Data { shape, x, dy, weight, bias, running } = data;
     let parameters = Parameters { weight: Some(weight), bias: Some(bias), epsilon: EPS };
-    let forward = reference::forward(x, shape, &parameters, Source::Batch).unwrap();
+    let training = Problem::new(*shape, parameters, Source::Batch);
+    let forward = reference::forward(&training, x).unwrap();
+    let Group { statistics, moments } = &forward.groups[0];
     let held = Source::Held { mean: &running.mean, variance: &running.var };
-    let evaluation = reference::forward(x, shape, &parameters, held).unwrap();
+    let evaluation = reference::forward(&Problem::new(*shape, parameters, held), x).unwrap();
     let before = Running { mean: widened(&running.mean), variance: widened(&running.var) };
-    let after = reference::running_stats(&before, &forward.moments.unwrap(), MOMENTUM).unwrap();
-    let backward = reference::backward(x, dy, shape, &parameters, Source::Batch).unwrap();
+    let after = reference::running_stats(&before, moments.as_ref().unwrap(), MOMENTUM).unwrap();
+    let backward = reference::backward(&training, x, dy).unwrap();
     Perfect {
         y: narrowed(&forward.y),
         y_in_evaluation: narrowed(&evaluation.y),
-        batch: BatchStatistics {
-            mean: narrowed(&forward.statistics.mean),
-            var: narrowed(&forward.statistics.variance),
-        },
+        batch: BatchStatistics { mean: narrowed(&statistics.mean), var: narrowed(&statistics.variance) },
         running: RunningValues {
             mean: narrowed(&after.mean),
             var: narrowed(&after.variance),

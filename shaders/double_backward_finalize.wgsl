@@ -1,0 +1,36 @@
+// double_backward_finalize: the DoubleGradSums of each channel and group → the gradient of γ, and the
+// planes of coefficients for double_backward_apply. saved: planes of finalize; records: planes of C, see
+// records.wgsl. Dispatch: COLUMNS channels a workgroup.
+@group(0) @binding(10) var<storage, read_write> saved: array<f32>;
+@group(0) @binding(11) var<storage, read_write> coefficients: array<f32>;
+@group(0) @binding(12) var<storage, read_write> records: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
+    let place = place_of(workgroup, lane);
+    let channel = place.plane_channel;
+    var grad_of_weight = 0.0;
+    for (var group = 0u; group < params.groups; group++) {
+        let sums = merge(group, place, lane);
+        if (place.exists && place.row == 0u) {
+            let inv_std = saved[plane(group, INV_STD, channel)];
+            let means = second_means(sums, max(saved[plane(group, COUNT, channel)], 1.0));
+            grad_of_weight += inv_std * (sums.dy_ddx.hi + sums.dy_ddx.lo - means.explained);
+            coefficients[second_plane(group, MEAN_HI, channel)] = saved[plane(group, MEAN_HI, channel)];
+            coefficients[second_plane(group, MEAN_LO, channel)] = saved[plane(group, MEAN_LO, channel)];
+            coefficients[second_plane(group, INV_STD, channel)] = inv_std;
+            coefficients[second_plane(group, SCALE, channel)] = saved[plane(group, SCALE, channel)];
+            coefficients[second_plane(group, MEAN_DY, channel)] = means.dy;
+            coefficients[second_plane(group, MEAN_DY_X_HAT, channel)] = means.dy_x_hat;
+            coefficients[second_plane(group, MEAN_DDX, channel)] = means.ddx;
+            coefficients[second_plane(group, MEAN_DDX_X_HAT, channel)] = means.ddx_x_hat;
+            coefficients[second_plane(group, COVARIANCE, channel)] = means.covariance;
+            coefficients[second_plane(group, DDWEIGHT, channel)] = ddweight_of(channel);
+            coefficients[second_plane(group, DDBIAS, channel)] = ddbias_of(channel);
+        }
+    }
+    if (place.exists && place.row == 0u) {
+        put_grad_weight(channel, grad_of_weight);
+    }
+}

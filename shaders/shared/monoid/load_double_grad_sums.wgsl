@@ -1,0 +1,10 @@
+// Reads back what store() of monoid/double_grad_sums.wgsl has written.
+fn load(record: u32, channel: u32) -> DoubleGradSums {
+    return DoubleGradSums(
+        load_pair(record, 0u, channel),
+        load_pair(record, 2u, channel),
+        load_pair(record, 4u, channel),
+        load_pair(record, 6u, channel),
+        load_pair(record, 8u, channel),
+    );
+}

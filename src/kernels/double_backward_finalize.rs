@@ -1,0 +1,32 @@
+//! `double_backward_finalize`: `DoubleGradSums` records → the gradient of γ, and the coefficients of
+//! `double_backward_apply`.
+
+use super::Step;
+use crate::options::Source;
+use crate::plan::{Dispatch, Problem, Records};
+use crate::resource::Resource;
+use crate::shader::parts::*;
+
+pub(crate) fn double_backward_finalize(
+    problem: &Problem<'_>,
+    records: Records,
+    source: Source,
+    [ddweight, ddbias, grad_weight]: [bool; 3],
+) -> Dispatch {
+    let step = Step::DoubleBackwardFinalize;
+    let mut kernel = problem.channel_kernel(step, DOUBLE_BACKWARD_FINALIZE, records);
+    for file in
+        [SECOND_PLANES, RECORDS, PAIRS, LOAD_PAIR, DOUBLE_GRAD_SUMS, LOAD_DOUBLE_GRAD_SUMS, MERGE]
+    {
+        kernel.file(file);
+    }
+    kernel.bind(&[Resource::Saved, Resource::Coefficients, Resource::Records]);
+    kernel.file(match source {
+        Source::Batch => SECOND_MEANS_BATCH_STATISTICS,
+        Source::Running | Source::Given => SECOND_MEANS_CONSTANT_STATISTICS,
+    });
+    kernel.slot(ddweight, DDWEIGHT_GIVEN, &[Resource::Ddweight], DDWEIGHT_ZERO);
+    kernel.slot(ddbias, DDBIAS_GIVEN, &[Resource::Ddbias], DDBIAS_ZERO);
+    kernel.slot(grad_weight, GRAD_WEIGHT_WRITTEN, &[Resource::GradWeight], GRAD_WEIGHT_DISCARDED);
+    problem.per_channel(records, &kernel)
+}

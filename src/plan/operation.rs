@@ -1,0 +1,164 @@
+//! What can be planned for.
+
+use crate::options::{Mode, Source};
+
+/// How a gradient per channel is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Accumulation {
+    /// It replaces what was there.
+    Replace,
+    /// It is added to what is there: gradient accumulation over micro-batches.
+    Add,
+}
+
+/// What all operations on a batch have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pass {
+    /// Which statistics normalize, and whether the running ones are updated.
+    pub mode: Mode,
+    /// Whether a residual is added before the activation.
+    pub residual: bool,
+    /// Whether only the positions that a mask shows count.
+    pub mask: bool,
+}
+
+impl From<Mode> for Pass {
+    /// A pass without residual and mask.
+    fn from(mode: Mode) -> Self {
+        Self { mode, residual: false, mask: false }
+    }
+}
+
+/// The gradients that a backward pass gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Whether dx is wanted.
+    pub dx: bool,
+    /// Whether dx takes the place of dy.
+    pub in_place: bool,
+    /// Whether dresidual is wanted.
+    pub dresidual: bool,
+    /// Whether and how dweight is stored.
+    pub dweight: Option<Accumulation>,
+    /// Whether and how dbias is stored.
+    pub dbias: Option<Accumulation>,
+    /// Whether the gradients of given statistics are wanted.
+    pub dstatistics: bool,
+}
+
+/// What to plan for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// y, and the saved statistics.
+    Forward {
+        /// What it works on.
+        pass: Pass,
+        /// Whether y takes the place of x.
+        in_place: bool,
+    },
+    /// The gradients that are asked for.
+    Backward {
+        /// What the forward pass worked on.
+        pass: Pass,
+        /// The gradients.
+        wanted: Wanted,
+    },
+    /// The batch's statistics alone: saved, and taken into the running ones if the pass updates them.
+    Statistics {
+        /// What it works on.
+        pass: Pass,
+    },
+    /// The gradient of the batch's mean and variance with respect to x.
+    MomentsBackward {
+        /// Whether only the positions that a mask shows count.
+        mask: bool,
+    },
+    /// The folded form, y = scale·x + offset, of held statistics.
+    Fold {
+        /// Whose statistics: running or given.
+        source: Source,
+    },
+    /// The gradients of a backward pass with respect to its inputs.
+    DoubleBackward {
+        /// What the forward pass worked on.
+        pass: Pass,
+        /// Whether dγ has a cotangent.
+        ddweight: bool,
+        /// Whether dβ has a cotangent.
+        ddbias: bool,
+        /// Whether the gradient of γ is wanted.
+        grad_weight: bool,
+    },
+    /// The first half of a synchronized forward pass: one record of this replica's statistics.
+    LocalStatistics {
+        /// What it works on.
+        pass: Pass,
+    },
+    /// The second half of a synchronized forward pass, from the records of all replicas.
+    MergedForward {
+        /// What it works on.
+        pass: Pass,
+        /// Whether y takes the place of x.
+        in_place: bool,
+        /// Records to merge.
+        replicas: usize,
+        /// Whether this replica has samples.
+        samples: bool,
+    },
+    /// The first half of a synchronized backward pass: one record of this replica's gradient sums.
+    LocalGradients {
+        /// What the forward pass worked on.
+        pass: Pass,
+    },
+    /// The second half of a synchronized backward pass, from the records of all replicas.
+    MergedBackward {
+        /// What the forward pass worked on.
+        pass: Pass,
+        /// The gradients.
+        wanted: Wanted,
+        /// Records to merge.
+        replicas: usize,
+    },
+}
+
+impl Operation {
+    /// What the operation works on.
+    pub(crate) fn pass(&self) -> Pass {
+        match *self {
+            Self::Forward { pass, .. }
+            | Self::Backward { pass, .. }
+            | Self::Statistics { pass }
+            | Self::DoubleBackward { pass, .. }
+            | Self::LocalStatistics { pass }
+            | Self::MergedForward { pass, .. }
+            | Self::LocalGradients { pass }
+            | Self::MergedBackward { pass, .. } => pass,
+            Self::MomentsBackward { mask } => Pass { mask, ..Mode::TRAINING.into() },
+            Self::Fold { source } => Mode { source, update: false }.into(),
+        }
+    }
+
+    /// Whether statistics are those of groups of samples, as far as the layer has ghost batches: replicas
+    /// share the statistics of all their samples.
+    pub(crate) fn has_groups(&self) -> bool {
+        match self {
+            Self::Forward { .. }
+            | Self::Backward { .. }
+            | Self::DoubleBackward { .. }
+            | Self::Statistics { .. }
+            | Self::MomentsBackward { .. } => self.pass().mode.source == Source::Batch,
+            _ => false,
+        }
+    }
+
+    /// Whether the records are the caller's, to be exchanged with those of other replicas.
+    pub(crate) fn exchanges_records(&self) -> bool {
+        matches!(
+            self,
+            Self::LocalStatistics { .. }
+                | Self::MergedForward { .. }
+                | Self::LocalGradients { .. }
+                | Self::MergedBackward { .. }
+        )
+    }
+}
