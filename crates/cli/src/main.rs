@@ -1,4 +1,5 @@
-//! The `batchnorm` program: which adapters there are, whether the results are right on them, and how fast.
+//! The `batchnorm` program: which adapters there are, whether the results are right on them, and how fast;
+//! and which layers a checkpoint has.
 
 mod adapter;
 mod bench;
@@ -6,13 +7,14 @@ mod environment;
 mod info;
 mod progress;
 mod run_case;
+mod state;
 mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Training batch normalization on wgpu: adapters, verification and benchmarks.
+/// Training batch normalization on wgpu: adapters, verification, benchmarks and checkpoints.
 #[derive(Parser)]
 #[command(version, after_help = "Example: batchnorm bench --shapes quick --layout both")]
 struct Arguments {
@@ -25,6 +27,7 @@ enum Command {
     Info(info::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    State(state::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Info(arguments) => info::run(&arguments, out),
         Command::Verify(arguments) => verify::run(&arguments, out),
         Command::Bench(arguments) => bench::run(&arguments, out),
+        Command::State(arguments) => state::run(&arguments, out),
     };
     match result {
         Ok(status) => status,

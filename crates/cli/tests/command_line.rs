@@ -20,8 +20,9 @@ fn without_adapter(arguments: &str) -> Command {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    batchnorm("--help").expect(0, &["info", "verify", "bench", "Example: batchnorm bench"]);
+    batchnorm("--help").expect(0, &["info", "verify", "bench", "state", "Example: batchnorm bench"]);
     batchnorm("info --help").expect(0, &["Example: batchnorm info"]);
+    batchnorm("state --help").expect(0, &["Example: batchnorm state model.safetensors"]);
     let options = ["--save-outputs", "--adapter", "--json", "Example: batchnorm verify"];
     batchnorm("verify --help").expect(0, &options);
     let options = [
@@ -85,6 +86,46 @@ fn outputs_never_replace_cases() {
     let mut command = program();
     let arguments = [folder.path(), "--save-outputs".as_ref(), &outputs];
     run(command.arg("verify").args(arguments)).expect_error(1, &["would be saved in one file"]);
+}
+
+/// The checkpoint that PyTorch wrote for the tests of the state.
+const CHECKPOINT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../state/tests/files/pytorch.safetensors");
+
+#[test]
+fn state_lists_the_layers_of_a_checkpoint() {
+    let run = run(program().arg("state").arg(CHECKPOINT));
+    run.expect(0, &["layer", "channels", "running statistics", "batches"]);
+    let row = |name: &str| {
+        let line = run.stdout.lines().find(|line| line.contains(name)).unwrap();
+        line.split(|c: char| !c.is_ascii_graphic()).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(row("bn1"), ["bn1", "4", "yes", "yes", "yes", "3"]);
+    assert_eq!(row("layer1.0.bn"), ["layer1.0.bn", "3", "no", "no", "yes", "4"]);
+    assert!(!run.stdout.contains("conv"), "{}", run.stdout);
+}
+
+#[test]
+fn state_says_what_is_wrong_with_a_file() {
+    batchnorm("state").expect_error(2, &["FILE"]);
+    batchnorm("state no-such-file").expect_error(1, &["no-such-file"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edited.safetensors");
+    let whole = std::fs::read(CHECKPOINT).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    run(program().arg("state").arg(&file)).expect_error(1, &["edited", "not an intact safetensors file"]);
+    // A case has running statistics, of a layer without a name.
+    let case = cases().join("nc_train.safetensors");
+    run(program().arg("state").arg(case)).expect(0, &["(no name)", "10", "not counted"]);
+    let case = cases().join("moments_nchw.safetensors");
+    run(program().arg("state").arg(case)).expect_error(1, &["no layers in"]);
+
+    // One layer lacks its variance; the other is listed all the same.
+    let at = whole.windows(15).position(|bytes| bytes == b"bn1.running_var").unwrap();
+    let mut edited = whole.clone();
+    edited[at..at + 15].copy_from_slice(b"bn1.running_xyz");
+    std::fs::write(&file, edited).unwrap();
+    run(program().arg("state").arg(&file))
+        .expect(1, &["layer1.0.bn", "FAILED  bn1: tensor `bn1.running_var` is missing"]);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, path::Path, str::FromStr};
 
 use crate::{
-    Activation, CaseError, Dtype, Expected, Kind, Layout, Momentum, Order, Stats, Tensor,
+    Activation, CaseError, Dtype, Expected, Kind, Layout, Momentum, Order, Stats, Tensor, Update,
     check::Geometry,
-    meta::{Meta, parse_layout, parse_momentum, parse_not_negative, parse_order, parse_stats},
+    parse::{Meta, parse_layout, parse_momentum, parse_not_negative, parse_order, parse_stats},
     tensor::File,
 };
 
@@ -35,12 +35,17 @@ pub struct Case {
     pub order: Order,
     /// Which statistics normalize; those of the batch if absent.
     pub stats: Stats,
+    /// What becomes of the running statistics; they are updated with the statistics of the batch if these
+    /// normalize, if absent.
+    pub update: Update,
     /// The input tensors by name, also those this version has no use for.
     pub inputs: BTreeMap<String, Tensor>,
     /// The expected outputs by name, without the prefix `expect.`. Empty if the kind is unknown.
     pub expected: BTreeMap<String, Expected>,
     /// The number of batches expected after the step.
     pub expected_num_batches_tracked: Option<u64>,
+    /// The number of batches that [`Update::Guarded`] is expected to have kept out.
+    pub expected_num_batches_skipped: Option<u64>,
     /// The shape of `x` and the sizes of its channels; none if the kind is unknown.
     geometry: Option<Geometry>,
 }
@@ -117,6 +122,10 @@ impl Case {
         }
         let activation = meta.values.get("activation").map_or("none", |name| name.trim());
         let count = |text: &str| u64::from_str(text).ok();
+        let momentum = meta
+            .optional("momentum", "a finite number or cumulative", parse_momentum)?
+            .unwrap_or(Momentum::Average(0.1));
+        let stats = meta.optional("stats", "batch, running or given", parse_stats)?.unwrap_or(Stats::Batch);
         Ok(Self {
             name: name.to_owned(),
             dtype: Dtype::from_name(meta.values.get("dtype").map_or("", |name| name.trim())),
@@ -126,16 +135,16 @@ impl Case {
             epsilon: meta
                 .optional("eps", "a finite number of at least 0", parse_not_negative)?
                 .unwrap_or(1e-5),
-            momentum: meta
-                .optional("momentum", "a finite number or cumulative", parse_momentum)?
-                .unwrap_or(Momentum::Average(0.1)),
+            momentum,
             num_batches_tracked: meta.optional("num_batches_tracked", "a count", count)?.unwrap_or(0),
             activation: meta.activation(activation)?,
             order: meta.optional("order", "post or pre", parse_order)?.unwrap_or(Order::Post),
-            stats: meta.optional("stats", "batch, running or given", parse_stats)?.unwrap_or(Stats::Batch),
+            stats,
+            update: meta.update(stats, momentum)?,
             inputs: BTreeMap::new(),
             expected: BTreeMap::new(),
             expected_num_batches_tracked: meta.optional("expect.num_batches_tracked", "a count", count)?,
+            expected_num_batches_skipped: meta.optional("expect.num_batches_skipped", "a count", count)?,
             geometry: None,
             kind,
         })

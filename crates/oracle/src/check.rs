@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Case, CaseError, Dtype, Expected, Kind, Layout, Stats, Tensor,
-    meta::{Meta, parse_not_negative},
+    Case, CaseError, Dtype, Expected, Kind, Layout, Stats, Tensor, Update,
+    parse::{Meta, parse_not_negative},
     tensor::{File, Raw},
 };
 
@@ -71,6 +71,11 @@ impl Geometry {
                 required(case, mean)?;
                 required(case, var)?;
             }
+        }
+        // Only a batch that normalizes itself has nothing to update where nothing is tracked.
+        let updates_held = case.update != Update::None && case.stats != Stats::Batch;
+        if updates_held || case.update == Update::Guarded {
+            required(case, "running_mean")?;
         }
         for name in ["x", "dy", "residual", "ddx"] {
             self.check_input(case, name, &self.full, &case.dtype)?;
@@ -176,11 +181,11 @@ impl Geometry {
         let is_full = FULL_SIZE_OUTPUTS.contains(&name);
         // `moments` may keep several axes, which a file may also store as one.
         let channels = product(&self.per_channel);
-        let is_flat = matches!(case.kind, Kind::Moments { .. }) && raw.shape == [channels];
-        if raw.shape != self.output_shape(name) && !is_flat {
+        let is_flat = matches!(case.kind, Kind::Moments { .. }) && raw.shape() == [channels];
+        if raw.shape() != self.output_shape(name) && !is_flat {
             return Err(CaseError::Shape {
                 tensor: format!("expect.{name}"),
-                actual: raw.shape.clone(),
+                actual: raw.shape().to_vec(),
                 expected: format!("{:?}", self.output_shape(name)),
             });
         }
@@ -191,9 +196,9 @@ impl Geometry {
             needed_by: format!("`expect.{name}`"),
         })?;
         let atol = raw_atol.to_f32().ok_or_else(|| wrong_dtype(bound.clone(), raw_atol, "f32"))?;
-        if raw_atol.shape != [1] && raw_atol.shape != [channels] {
+        if raw_atol.shape() != [1] && raw_atol.shape() != [channels] {
             let expected = format!("[{channels}], one per channel, or [1]");
-            return Err(CaseError::Shape { tensor: bound, actual: raw_atol.shape.clone(), expected });
+            return Err(CaseError::Shape { tensor: bound, actual: raw_atol.shape().to_vec(), expected });
         }
         if let Some(index) = atol.iter().position(|&bound| bound.is_nan() || bound < 0.0) {
             let actual = atol.get(index).copied().unwrap_or(f32::NAN);
@@ -202,7 +207,7 @@ impl Geometry {
         let torch_f32_error =
             meta.optional(&format!("torch_f32_err.{name}"), "a number", |text| text.parse().ok())?;
         Ok(Expected {
-            shape: raw.shape.clone(),
+            shape: raw.shape().to_vec(),
             values,
             atol,
             rtol: meta.required(

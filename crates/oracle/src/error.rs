@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
+use wgpu_batchnorm_tensors::Damaged;
 
 use crate::Dtype;
 
@@ -19,11 +20,8 @@ pub enum CaseError {
         source: std::io::Error,
     },
     /// The bytes are no safetensors file: not one at all, damaged or truncated.
-    #[error("not an intact safetensors file: {reason}: fetch the file again")]
-    Damaged {
-        /// What does not fit.
-        reason: String,
-    },
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// A metadata value that this kind of case needs is absent.
     #[error("metadata `{key}` is missing: {needed_by} needs it")]
     MissingMetadata {
@@ -95,12 +93,6 @@ pub enum SaveError {
         actual: usize,
         /// Its shape.
         shape: Vec<usize>,
-    },
-    /// The tensors cannot be put into a safetensors file.
-    #[error("cannot make a safetensors file: {reason}")]
-    Encode {
-        /// What does not fit.
-        reason: String,
     },
     /// The file cannot be written.
     #[error("cannot write {}: {source}", path.display())]

@@ -14,8 +14,8 @@ pub struct Verdict {
     pub case: String,
     /// One verdict for each expected tensor, in the order of their names.
     pub tensors: Vec<TensorVerdict>,
-    /// The verdict on `num_batches_tracked`, where the case expects a value.
-    pub counter: Option<CounterVerdict>,
+    /// The verdicts on the numbers of batches that the case expects: tracked, and skipped.
+    pub counters: Vec<CounterVerdict>,
 }
 
 /// The judgement on one tensor.
@@ -82,9 +82,11 @@ pub enum Failure {
     },
 }
 
-/// The judgement on `num_batches_tracked`, which must be met exactly.
+/// The judgement on a number of batches, which must be met exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterVerdict {
+    /// Its name: `num_batches_tracked` or `num_batches_skipped`.
+    pub name: &'static str,
     /// The count expected.
     pub expected: u64,
     /// The count computed, if any.
@@ -96,10 +98,14 @@ pub struct CounterVerdict {
 pub fn judge(case: &Case, outputs: &Outputs) -> Verdict {
     let tensors =
         case.expected.iter().map(|(name, expected)| judge_tensor(name, expected, outputs.tensors.get(name)));
-    let counter = case
-        .expected_num_batches_tracked
-        .map(|expected| CounterVerdict { expected, got: outputs.num_batches_tracked });
-    Verdict { case: case.name.clone(), tensors: tensors.collect(), counter }
+    let counters = [
+        ("num_batches_tracked", case.expected_num_batches_tracked, outputs.num_batches_tracked),
+        ("num_batches_skipped", case.expected_num_batches_skipped, outputs.num_batches_skipped),
+    ];
+    let counters = counters
+        .into_iter()
+        .filter_map(|(name, expected, got)| Some(CounterVerdict { name, expected: expected?, got }));
+    Verdict { case: case.name.clone(), tensors: tensors.collect(), counters: counters.collect() }
 }
 
 fn judge_tensor(name: &str, expected: &Expected, output: Option<&Output>) -> TensorVerdict {
@@ -164,10 +170,9 @@ fn ratio(error: f64, bound: f64) -> f64 {
 }
 
 impl Verdict {
-    /// Whether every expected tensor and the counter pass; true if nothing is expected.
+    /// Whether every expected tensor and counter passes; true if nothing is expected.
     pub fn passed(&self) -> bool {
-        self.tensors.iter().all(TensorVerdict::passed)
-            && self.counter.as_ref().is_none_or(CounterVerdict::passed)
+        self.tensors.iter().all(TensorVerdict::passed) && self.counters.iter().all(CounterVerdict::passed)
     }
 
     /// The tensor that fails, or comes closest to it: the one with the largest [`TensorVerdict::ratio`].
@@ -210,14 +215,17 @@ impl fmt::Display for Verdict {
         for tensor in &self.tensors {
             write!(f, "\n  {tensor}")?;
         }
-        match self.counter {
-            Some(CounterVerdict { expected, got: Some(got) }) => {
-                write!(f, "\n  num_batches_tracked: {got}, expected {expected}")
-            }
-            Some(CounterVerdict { expected, got: None }) => {
-                write!(f, "\n  num_batches_tracked: missing, expected {expected}")
-            }
-            None => Ok(()),
+        self.counters.iter().try_for_each(|counter| write!(f, "\n  {counter}"))
+    }
+}
+
+impl fmt::Display for CounterVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, expected, got } = self;
+        let verdict = if self.passed() { "ok" } else { "FAILED" };
+        match got {
+            Some(got) => write!(f, "{name}: {verdict}, got {got}, expected {expected}"),
+            None => write!(f, "{name}: {verdict}, none, expected {expected}"),
         }
     }
 }

@@ -19,6 +19,7 @@
 //!         outputs.insert(name, expected.shape.clone(), values);
 //!     }
 //!     outputs.num_batches_tracked = case.expected_num_batches_tracked;
+//!     outputs.num_batches_skipped = case.expected_num_batches_skipped;
 //!     if case.is_judged() {
 //!         println!("{}", judge(&case, &outputs));
 //!     }
@@ -32,12 +33,14 @@ mod find;
 mod judge;
 mod meta;
 mod outputs;
+mod parse;
 mod tensor;
 
 pub use case::Case;
 pub use error::{CaseError, FindError, SaveError};
 pub use find::find_cases;
 pub use judge::{CounterVerdict, Failure, TensorVerdict, Verdict, Worst, judge};
-pub use meta::{Activation, Dtype, Kind, Layout, Momentum, Order, Stats};
+pub use meta::{Activation, Dtype, Kind, Layout, Momentum, Order, Stats, Update};
 pub use outputs::{Output, Outputs, save_outputs};
 pub use tensor::{Expected, Tensor};
+pub use wgpu_batchnorm_tensors::Damaged;

@@ -1,8 +1,8 @@
 //! Computed outputs, and saving them.
 
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use safetensors::tensor::{Dtype as Stored, View};
+use wgpu_batchnorm_tensors::{File, Tensor};
 
 use crate::SaveError;
 
@@ -13,6 +13,9 @@ pub struct Outputs {
     pub tensors: BTreeMap<String, Output>,
     /// The number of batches tracked after the step, where the case has one.
     pub num_batches_tracked: Option<u64>,
+    /// The number of batches that were kept out of the running statistics because a statistic was not
+    /// finite, where the case counts them.
+    pub num_batches_skipped: Option<u64>,
 }
 
 /// One computed tensor.
@@ -31,41 +34,26 @@ impl Outputs {
     }
 }
 
-/// Writes the outputs to a safetensors file: F32 under their plain names, `num_batches_tracked` as
-/// metadata. A file at `path` is replaced.
+/// Writes the outputs to a safetensors file: F32 under their plain names, `num_batches_tracked` and
+/// `num_batches_skipped` as metadata. A file at `path` is replaced.
 ///
 /// # Errors
 /// [`SaveError`] if an output's shape and values disagree, or the file cannot be written.
 pub fn save_outputs(path: impl AsRef<Path>, outputs: &Outputs) -> Result<(), SaveError> {
     let path = path.as_ref();
-    for (tensor, Output { shape, values }) in &outputs.tensors {
-        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if elements != Some(values.len()) {
-            let (tensor, shape) = (tensor.clone(), shape.clone());
-            return Err(SaveError::Length { tensor, actual: values.len(), shape });
-        }
+    let mut file = File::default();
+    for (name, Output { shape, values }) in &outputs.tensors {
+        let tensor = Tensor::from_f32(shape.clone(), values).map_err(|_| {
+            let (tensor, shape) = (name.clone(), shape.clone());
+            SaveError::Length { tensor, actual: values.len(), shape }
+        })?;
+        file.tensors.insert(name.clone(), tensor);
     }
-    let counter = outputs.num_batches_tracked;
-    let metadata = counter.map(|count| [("num_batches_tracked".to_owned(), count.to_string())].into());
-    let bytes = safetensors::serialize(&outputs.tensors, metadata)
-        .map_err(|error| SaveError::Encode { reason: error.to_string() })?;
-    std::fs::write(path, bytes).map_err(|source| SaveError::Write { path: path.to_owned(), source })
-}
-
-impl View for &Output {
-    fn dtype(&self) -> Stored {
-        Stored::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(self.values.as_slice())
-    }
+    let counters = [
+        ("num_batches_tracked", outputs.num_batches_tracked),
+        ("num_batches_skipped", outputs.num_batches_skipped),
+    ];
+    let counted = counters.into_iter().filter_map(|(key, count)| Some((key.to_owned(), count?.to_string())));
+    file.metadata.extend(counted);
+    std::fs::write(path, file.to_bytes()).map_err(|source| SaveError::Write { path: path.to_owned(), source })
 }

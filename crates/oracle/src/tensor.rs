@@ -1,10 +1,8 @@
-//! Tensors of a case file. The header is read through the safetensors crate, the bytes here:
-//! its own reader adds up the sizes a header claims unchecked and can overflow on a hostile file.
+//! Tensors of a case file.
 
 use std::collections::BTreeMap;
 
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype as Stored, Metadata};
+use wgpu_batchnorm_tensors::{Dtype as Stored, File as Whole, Tensor as Entry};
 
 use crate::{CaseError, Dtype};
 
@@ -57,40 +55,12 @@ pub(crate) struct File<'a> {
 }
 
 #[derive(Clone)]
-pub(crate) struct Raw<'a> {
-    dtype: Stored,
-    pub(crate) shape: Vec<usize>,
-    bytes: &'a [u8],
-}
+pub(crate) struct Raw<'a>(Entry<'a>);
 
 impl<'a> File<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, CaseError> {
-        let damaged = |reason: String| CaseError::Damaged { reason };
-        let (length, rest) = bytes
-            .split_first_chunk::<8>()
-            .ok_or_else(|| damaged(format!("{} bytes, expected at least 8", bytes.len())))?;
-        let length = u64::from_le_bytes(*length);
-        let (header, data) =
-            usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)).ok_or_else(
-                || damaged(format!("a header of {length} bytes is announced, {} bytes follow", rest.len())),
-            )?;
-        let header: Metadata =
-            serde_json::from_slice(header).map_err(|error| damaged(format!("header: {error}")))?;
-        if header.data_len() != data.len() {
-            let announced = header.data_len();
-            return Err(damaged(format!(
-                "{announced} bytes of tensors are announced, {} follow",
-                data.len()
-            )));
-        }
-        let mut tensors = BTreeMap::new();
-        for (name, info) in header.tensors() {
-            let (start, end) = info.data_offsets;
-            let bytes =
-                data.get(start..end).ok_or_else(|| damaged(format!("tensor `{name}` is out of range")))?;
-            tensors.insert(name, Raw { dtype: info.dtype, shape: info.shape.clone(), bytes });
-        }
-        let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let Whole { tensors, metadata } = Whole::parse(bytes)?;
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, Raw(tensor))).collect();
         Ok(Self { tensors, metadata })
     }
 
@@ -114,35 +84,26 @@ impl<'a> File<'a> {
 }
 
 impl Raw<'_> {
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
     pub(crate) fn dtype(&self) -> Dtype {
-        Dtype::from_name(&format!("{:?}", self.dtype))
+        Dtype::from_name(&self.0.dtype().to_string())
     }
 
     fn to_tensor(&self) -> Tensor {
-        let values = match self.dtype {
-            Stored::F32 => self.decode(f32::from_le_bytes),
-            Stored::F16 => self.decode(|bytes| f16::from_le_bytes(bytes).to_f32()),
-            Stored::BF16 => self.decode(|bytes| bf16::from_le_bytes(bytes).to_f32()),
-            _ => Vec::new(),
-        };
-        Tensor { dtype: self.dtype(), shape: self.shape.clone(), values }
+        let values = self.0.to_f32().unwrap_or_default();
+        Tensor { dtype: self.dtype(), shape: self.shape().to_vec(), values }
     }
 
     /// The values if they are stored as F64 or F32.
     pub(crate) fn to_f64(&self) -> Option<Vec<f64>> {
-        match self.dtype {
-            Stored::F64 => Some(self.decode(f64::from_le_bytes)),
-            Stored::F32 => Some(self.decode(|bytes| f64::from(f32::from_le_bytes(bytes)))),
-            _ => None,
-        }
+        matches!(self.0.dtype(), Stored::F64 | Stored::F32).then(|| self.0.to_f64())?
     }
 
     /// The values if they are stored as F32.
     pub(crate) fn to_f32(&self) -> Option<Vec<f32>> {
-        (self.dtype == Stored::F32).then(|| self.decode(f32::from_le_bytes))
-    }
-
-    fn decode<const SIZE: usize, T>(&self, value: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
-        self.bytes.as_chunks::<SIZE>().0.iter().map(|&bytes| value(bytes)).collect()
+        (self.0.dtype() == Stored::F32).then(|| self.0.to_f32())?
     }
 }

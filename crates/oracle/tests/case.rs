@@ -6,15 +6,19 @@ mod common;
 use common::{Pieces, bytes, case, folder};
 use proptest::prelude::{any, proptest};
 use wgpu_batchnorm_oracle::{
-    Activation, Case, CaseError, Dtype, Kind, Layout, Momentum, Order, Stats, find_cases,
+    Activation, Case, CaseError, Dtype, Kind, Layout, Momentum, Order, Stats, Update, find_cases,
 };
 
 #[test]
 fn every_case_parses() {
     let paths = find_cases([folder()]).unwrap();
-    assert!(paths.len() >= 48, "{} cases", paths.len());
-    for path in paths {
-        let case = Case::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // The given ones, and those that `tests/cases/make.py` makes.
+    let (made, given): (Vec<_>, Vec<_>) =
+        paths.iter().partition(|path| path.parent().unwrap().ends_with("made"));
+    assert!(given.len() >= 48, "{} given cases", given.len());
+    assert_eq!(made.len(), 23);
+    for path in &paths {
+        let case = Case::load(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(case.unsupported(), None, "{}", case.name);
         assert!(case.is_judged(), "{}", case.name);
         for (name, tensor) in &case.inputs {
@@ -48,8 +52,51 @@ fn metadata_becomes_types() {
 }
 
 #[test]
+fn the_update_follows_the_statistics_unless_it_is_named() {
+    for (name, update) in [
+        ("nchw_train", Update::Batch),
+        ("nchw_cumulative", Update::Batch),
+        ("nchw_no_running", Update::Batch),
+        ("nchw_eval", Update::None),
+        ("nchw_given", Update::None),
+        ("made/guarded_inf", Update::Guarded),
+        ("made/guarded_finite", Update::Guarded),
+        ("made/running_update", Update::Batch),
+    ] {
+        assert_eq!(case(name).update, update, "{name}");
+    }
+    let counts = |name| (case(name).expected_num_batches_tracked, case(name).expected_num_batches_skipped);
+    assert_eq!(counts("made/guarded_inf"), (Some(5), Some(1)));
+    assert_eq!(counts("made/guarded_finite"), (Some(6), Some(0)));
+    assert_eq!(counts("made/running_update"), (Some(3), None));
+    let kept = Pieces::of("nchw_train").with_metadata("update", "none").parse().unwrap();
+    assert_eq!((kept.stats, kept.update), (Stats::Batch, Update::None));
+    let cumulative = Pieces::of("nchw_cumulative").with_metadata("update", "cumulative").parse().unwrap();
+    assert_eq!((cumulative.momentum, cumulative.update), (Momentum::Cumulative, Update::Batch));
+}
+
+#[test]
+fn masked_and_ghost_batches_may_be_fused() {
+    let masked = case("made/masked_relu_residual");
+    assert_eq!((&masked.kind, &masked.activation), (&Kind::Masked, &Activation::Relu));
+    assert_eq!(masked.expected["dresidual"].shape, masked.input("residual").unwrap().shape);
+    let ghost = case("made/ghost_silu_uneven");
+    assert_eq!((&ghost.kind, &ghost.activation), (&Kind::Ghost { group: 3 }, &Activation::Silu));
+    // As in the given format, a kind that says nothing of it has none.
+    let plain = case("ncl_masked");
+    assert_eq!(
+        (&plain.activation, plain.order, plain.input("residual")),
+        (&Activation::None, Order::Post, None)
+    );
+    let refusal = Pieces::of("made/masked_relu_residual").with_f32("residual", &[3, 6, 6], 1.0).refusal();
+    assert!(refusal.contains("`residual` has shape"), "{refusal}");
+}
+
+#[test]
 fn sixteen_bit_inputs_are_exact() {
-    for (name, dtype) in [("nchw_f16", Dtype::F16), ("nchw_bf16", Dtype::BF16)] {
+    for (name, dtype) in
+        [("nchw_f16", Dtype::F16), ("nchw_bf16", Dtype::BF16), ("made/bf16_odd_last", Dtype::BF16)]
+    {
         let case = case(name);
         let (x, stored) = (case.input("x").unwrap(), &Pieces::of(name).tensors["x"].data);
         assert_eq!((&case.dtype, &x.dtype), (&dtype, &dtype));
@@ -134,6 +181,10 @@ fn unparsable_metadata_is_named() {
         ("nchw_train", "expect.num_batches_tracked", "1.5"),
         ("nchw_train", "order", "both"),
         ("nchw_train", "stats", "some"),
+        ("nchw_train", "update", "sometimes"),
+        ("nchw_train", "update", "cumulative"),
+        ("nchw_cumulative", "update", "moving_average"),
+        ("made/guarded_inf", "expect.num_batches_skipped", "-1"),
         ("nchw_train", "rtol.y", "-1"),
         ("nchw_train", "torch_f32_err.y", "little"),
         ("nchw_leaky", "negative_slope", "steep"),
@@ -166,6 +217,13 @@ fn missing_tensors_are_named() {
     ] {
         let refusal = Pieces::of(name).without(tensor).refusal();
         assert!(refusal.contains(&format!("`{tensor}` is missing")), "{name}, {tensor}: {refusal}");
+    }
+    // There must be something to update.
+    for (name, update) in [("made/guarded_inf", "guarded"), ("made/running_update", "moving_average")] {
+        let mut pieces = Pieces::of(name).without("running_mean").without("running_var");
+        pieces = pieces.with_metadata("update", update);
+        pieces.tensors.retain(|name, _| !name.contains("expect.running"));
+        assert!(pieces.refusal().contains("`running_mean` is missing"), "{name}");
     }
     let refusal = Pieces::of("nchw_population").with_metadata("batches", "18446744073709551615").refusal();
     assert!(refusal.contains("`x.5` is missing"), "{refusal}");
@@ -242,10 +300,10 @@ fn a_truncated_file_is_an_error() {
         let whole = bytes(name);
         for cut in (0..whole.len()).step_by(7).chain(whole.len() - 9..whole.len()) {
             let error = Case::from_bytes(name, &whole[..cut]).unwrap_err();
-            assert!(matches!(error, CaseError::Damaged { .. }), "{cut}: {error}");
+            assert!(matches!(error, CaseError::Damaged(_)), "{cut}: {error}");
         }
         let longer = [whole.as_slice(), &[0]].concat();
-        assert!(matches!(Case::from_bytes(name, &longer), Err(CaseError::Damaged { .. })));
+        assert!(matches!(Case::from_bytes(name, &longer), Err(CaseError::Damaged(_))));
     }
 }
 
@@ -281,9 +339,9 @@ fn a_hostile_header_is_an_error() {
     ));
     let header = format!("{{{}}}", entries.join(","));
     let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
-    assert!(matches!(Case::from_bytes("hostile", &file), Err(CaseError::Damaged { .. })));
+    assert!(matches!(Case::from_bytes("hostile", &file), Err(CaseError::Damaged(_))));
     let announced = [u64::MAX.to_le_bytes().as_slice(), b"{}"].concat();
-    assert!(matches!(Case::from_bytes("hostile", &announced), Err(CaseError::Damaged { .. })));
+    assert!(matches!(Case::from_bytes("hostile", &announced), Err(CaseError::Damaged(_))));
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn links_are_followed_and_cycles_end() {
 fn saved_outputs_are_read_back() {
     let scratch = Scratch::new("save");
     let path = scratch.0.join("outputs.safetensors");
-    for name in ["nhwc_train", "nchw_nan", "moments_nchw"] {
+    for name in ["nhwc_train", "nchw_nan", "moments_nchw", "made/guarded_inf"] {
         let outputs = perfect(&case(name));
         save_outputs(&path, &outputs).unwrap();
         let bytes = fs::read(&path).unwrap();
@@ -100,9 +100,14 @@ fn saved_outputs_are_read_back() {
             let stored: Vec<u32> = stored.as_chunks().0.iter().map(|&b| u32::from_le_bytes(b)).collect();
             assert_eq!(stored, output.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
         }
-        let counter = header.metadata().iter().flatten().find(|(key, _)| *key == "num_batches_tracked");
-        let expected = outputs.num_batches_tracked.map(|count| count.to_string());
-        assert_eq!(counter.map(|(_, value)| value.clone()), expected);
+        let counters = [
+            ("num_batches_tracked", outputs.num_batches_tracked),
+            ("num_batches_skipped", outputs.num_batches_skipped),
+        ];
+        for (name, count) in counters {
+            let counter = header.metadata().iter().flatten().find(|(key, _)| *key == name);
+            assert_eq!(counter.map(|(_, value)| value.clone()), count.map(|count| count.to_string()));
+        }
     }
     save_outputs(&path, &Outputs::default()).unwrap();
 }

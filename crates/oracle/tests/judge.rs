@@ -176,6 +176,26 @@ fn the_counter_must_be_exact() {
 }
 
 #[test]
+fn batches_that_are_skipped_are_counted_apart() {
+    let case = case("made/guarded_inf");
+    let mut outputs = perfect(&case);
+    for (got, passed) in [(Some(1), true), (Some(0), false), (None, false)] {
+        outputs.num_batches_skipped = got;
+        let verdict = judge(&case, &outputs);
+        assert_eq!(verdict.passed(), passed, "{verdict}");
+        assert_eq!(verdict.to_string().contains("num_batches_skipped: FAILED"), !passed, "{verdict}");
+    }
+    outputs.num_batches_skipped = Some(1);
+    // The running statistics must be what they were, to the bit.
+    let value = &mut outputs.tensors.get_mut("running_var").unwrap().values[3];
+    *value = value.next_up();
+    assert!(!judge(&case, &outputs).passed());
+    // Who does not ask for the count does not get a verdict on it.
+    let unguarded = common::case("nchw_train");
+    assert_eq!(judge(&unguarded, &perfect(&unguarded)).counters.len(), 1);
+}
+
+#[test]
 fn a_bound_of_zero_takes_the_exact_value_only() {
     let pieces = Pieces::of("nchw_constant").with_metadata("rtol.batch_mean", "0");
     let case = pieces.with_f32("atol.batch_mean", &[1], 0.0).parse().unwrap();

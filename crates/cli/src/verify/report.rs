@@ -77,16 +77,13 @@ impl Report {
         let status = if verdict.passed() { Status::Passed } else { Status::Failed };
         let tensors = || verdict.tensors.iter();
         let failures = tensors().filter(|tensor| !tensor.passed()).map(ToString::to_string);
-        let counter = verdict.counter.filter(|counter| !counter.passed()).map(|counter| {
-            let got = counter.got.map_or("none".to_owned(), |got| got.to_string());
-            format!("num_batches_tracked: FAILED, got {got}, expected {}", counter.expected)
-        });
+        let counters = verdict.counters.iter().filter(|counter| !counter.passed()).map(ToString::to_string);
         let torch = tensors().filter_map(|tensor| Some((tensor, tensor.torch_ratio()?)));
         Self {
             worst: worst(tensors().map(|tensor| (tensor, tensor.ratio()))),
             worst_against_torch: worst(torch),
             tensors: tensors().map(TensorReport::from).collect(),
-            details: failures.chain(counter).collect(),
+            details: failures.chain(counters).collect(),
             ..Self::new(path, status, None)
         }
     }

@@ -20,8 +20,11 @@ pub fn case(name: &str) -> Case {
 
 /// The expected values as outputs.
 pub fn perfect(case: &Case) -> Outputs {
-    let mut outputs =
-        Outputs { num_batches_tracked: case.expected_num_batches_tracked, ..Outputs::default() };
+    let mut outputs = Outputs {
+        num_batches_tracked: case.expected_num_batches_tracked,
+        num_batches_skipped: case.expected_num_batches_skipped,
+        ..Outputs::default()
+    };
     for (name, expected) in &case.expected {
         let values = expected.values.iter().map(|&value| value as f32).collect();
         outputs.insert(name, expected.shape.clone(), values);
