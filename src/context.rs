@@ -208,11 +208,7 @@ impl Context {
         options: &Options,
         operation: Operation,
     ) -> Result<Arc<Program>, ProgramError> {
-        let key = ProgramKey {
-            shape: *shape,
-            operation,
-            options: options.bits(),
-        };
+        let key = ProgramKey { shape: *shape, operation, options: options.bits() };
         lock(&self.shared.programs).get_or_make(&key, || {
             let plan = Plan::new(shape, options, operation, self.traits())?;
             Ok(Arc::new(Program::compile(self, plan)?))

@@ -107,6 +107,7 @@ mod buffer;
 mod cache;
 mod context;
 mod device;
+mod functional;
 mod kernels;
 mod layer;
 mod mask;
@@ -119,6 +120,7 @@ mod resource;
 mod shader;
 mod shape;
 mod state;
+mod sync;
 mod tensor;
 
 pub use batch_norm::{
@@ -128,15 +130,20 @@ pub use batch_norm::{
 pub use buffer::{BufferRange, TensorError};
 pub use context::{Context, ContextError};
 pub use device::DeviceError;
+pub use functional::{
+    BatchNormalization, BatchNormalizationGradients, FunctionalError, Moments, submit_batch_normalization,
+    submit_moments,
+};
 pub use kernels::Step;
 pub use layer::{Extras, Gradients, Layer, LayerError};
 pub use mask::{Mask, MaskError};
 pub use options::{Activation, Dtype, Mode, Momentum, Options, OptionsError, Order, Source};
-pub use plan::{
-    Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Wanted,
-};
+pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Wanted};
 pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
+pub use sync::{
+    Exchange, ExchangeError, GradientsWithoutSamples, InProcess, SyncError, Synchronized, WithoutSamples,
+};
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.
 pub use wgpu;

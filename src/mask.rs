@@ -79,9 +79,7 @@ pub enum MaskError {
         positions: usize,
     },
     /// The mask was made for another shape.
-    #[error(
-        "the mask is for N = {samples} and S = {spatial}, expected {expected}: make one for this shape"
-    )]
+    #[error("the mask is for N = {samples} and S = {spatial}, expected {expected}: make one for this shape")]
     Shape {
         /// N of the mask.
         samples: usize,

@@ -51,6 +51,26 @@ pub enum ShapeError {
         /// The first axis of size 0.
         axis: usize,
     },
+    /// The axes to take moments over are not axes of the tensor, or come twice.
+    #[error("axes {axes:?} of {sizes:?}, expected each axis from 0 to {} at most once", sizes.len().saturating_sub(1))]
+    Axes {
+        /// The sizes as given.
+        sizes: Vec<usize>,
+        /// The axes as given.
+        axes: Vec<usize>,
+    },
+    /// The axes that remain are not adjacent.
+    #[error(
+        "axes {axes:?} of {sizes:?} leave axes {remaining:?}, expected adjacent ones: transpose the tensor, or take the moments in two steps"
+    )]
+    NotAdjacent {
+        /// The sizes as given.
+        sizes: Vec<usize>,
+        /// The axes as given.
+        axes: Vec<usize>,
+        /// The other axes.
+        remaining: Vec<usize>,
+    },
     /// The tensor would have more bytes than can be addressed.
     #[error("{sizes:?} has more elements than can be addressed, expected a product of at most {max}: split the batch", max = Shape::MAX_ELEMENTS)]
     Overflow {
@@ -84,6 +104,46 @@ impl Shape {
             .filter(|&elements| elements <= Self::MAX_ELEMENTS)
             .ok_or_else(|| ShapeError::Overflow { sizes: sizes.to_vec() })?;
         Ok(Self { samples, channels, spatial: spatial.iter().product(), layout })
+    }
+
+    /// The shape with which the moments over `axes` of a tensor with these sizes, in memory order, are those of its
+    /// channels: the axes that remain are the channels, and must be adjacent. Any rank from 1 on.
+    ///
+    /// ```
+    /// use wgpu_batchnorm::Shape;
+    ///
+    /// // tf.nn.moments(x, axes=[0, 1, 2]) of images in NHWC
+    /// let shape = Shape::of_moments(&[8, 32, 32, 3], &[0, 1, 2])?;
+    /// assert_eq!((shape.channels(), shape.values_per_channel()), (3, 8 * 32 * 32));
+    /// # Ok::<(), wgpu_batchnorm::ShapeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ShapeError`] if an axis is none or comes twice, the others are not adjacent, a size is 0, or the product
+    /// overflows.
+    pub fn of_moments(sizes: &[usize], axes: &[usize]) -> Result<Self, ShapeError> {
+        let twice = |i: usize, axis: &usize| axes.iter().take(i).any(|earlier| earlier == axis);
+        if sizes.is_empty() || axes.iter().enumerate().any(|(i, axis)| *axis >= sizes.len() || twice(i, axis))
+        {
+            return Err(ShapeError::Axes { sizes: sizes.to_vec(), axes: axes.to_vec() });
+        }
+        let remaining: Vec<usize> = (0..sizes.len()).filter(|axis| !axes.contains(axis)).collect();
+        let first = remaining.first().copied().unwrap_or(0);
+        if remaining.iter().enumerate().any(|(i, &axis)| axis != first + i) {
+            let (sizes, axes) = (sizes.to_vec(), axes.to_vec());
+            return Err(ShapeError::NotAdjacent { sizes, axes, remaining });
+        }
+        // Saturation is seen as an overflow below, and a zero is found before.
+        let product =
+            |sizes: &[usize]| sizes.iter().fold(1usize, |product, &size| product.saturating_mul(size));
+        if let Some(axis) = sizes.iter().position(|&size| size == 0) {
+            return Err(ShapeError::Zero { sizes: sizes.to_vec(), axis });
+        }
+        let (outer, rest) = sizes.split_at(first);
+        let (channels, inner) = rest.split_at(remaining.len());
+        let collapsed = [product(outer), product(channels), product(inner)];
+        Self::new(&collapsed, Layout::ChannelsFirst)
+            .map_err(|_| ShapeError::Overflow { sizes: sizes.to_vec() })
     }
 
     /// One value of each channel: for what depends on C alone.
@@ -154,6 +214,30 @@ mod tests {
         assert_eq!(last.index(1, 2, 7), (120 + 7) * 3 + 2);
         let columns = Shape::new(&[7, 9], Layout::ChannelsLast)?;
         assert_eq!((columns.samples(), columns.channels(), columns.spatial()), (7, 9, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn moments_leave_adjacent_axes() -> Result<(), ShapeError> {
+        let collapsed = |sizes: &[usize], axes: &[usize]| {
+            Shape::of_moments(sizes, axes).map(|shape| [shape.samples(), shape.channels(), shape.spatial()])
+        };
+        assert_eq!(collapsed(&[2, 3, 4, 5], &[3, 0, 2])?, [2, 3, 20]);
+        assert_eq!(collapsed(&[2, 3, 4, 5], &[0, 3])?, [2, 12, 5]);
+        assert_eq!(collapsed(&[2, 3, 4], &[1, 2])?, [1, 2, 12]);
+        assert_eq!(collapsed(&[2, 3], &[0])?, [2, 3, 1]);
+        assert_eq!(collapsed(&[2, 3], &[0, 1])?, [1, 1, 6]);
+        assert_eq!(collapsed(&[2, 3, 4, 5, 6, 7], &[0])?, [2, 2520, 1]);
+        assert_eq!(collapsed(&[7], &[])?, [1, 7, 1]);
+        let remaining = vec![0, 2];
+        let error = ShapeError::NotAdjacent { sizes: vec![2, 3, 4], axes: vec![1], remaining };
+        assert_eq!(collapsed(&[2, 3, 4], &[1]), Err(error));
+        for (sizes, axes) in [(&[2usize, 3][..], &[2usize][..]), (&[2, 3], &[0, 0]), (&[], &[])] {
+            let error = ShapeError::Axes { sizes: sizes.to_vec(), axes: axes.to_vec() };
+            assert_eq!(collapsed(sizes, axes), Err(error));
+        }
+        assert!(matches!(collapsed(&[0, 3], &[0]), Err(ShapeError::Zero { axis: 0, .. })));
+        assert!(matches!(collapsed(&[usize::MAX, 3], &[0]), Err(ShapeError::Overflow { .. })));
         Ok(())
     }
 

@@ -64,9 +64,8 @@ impl RunningStatistics {
         let buffer = |what, bytes: &[u8]| {
             create_buffer_with(context.device(), what, bytes, STATE_USAGE).map(|buffer| context.range(buffer))
         };
-        let counter = |what, batches: u32| {
-            buffer(what, bytemuck::cast_slice(&vec![batches; values.mean.len()]))
-        };
+        let counter =
+            |what, batches: u32| buffer(what, bytemuck::cast_slice(&vec![batches; values.mean.len()]));
         Ok(Self {
             mean: buffer("running_mean", bytemuck::cast_slice(&values.mean))?,
             var: buffer("running_var", bytemuck::cast_slice(&values.var))?,

@@ -103,11 +103,9 @@ impl BatchNorm {
         let mut list = TensorList::new(self, shape);
         list.tensor(Resource::X, x).tensor(Resource::Dy, dy).tensor(Resource::Ddx, ddx).mask(*mask);
         list.tensor(Resource::GradDy, grad_dy).tensor(Resource::GradX, grad_x);
-        for (resource, range) in [
-            (Resource::Ddweight, ddweight),
-            (Resource::Ddbias, ddbias),
-            (Resource::GradWeight, grad_weight),
-        ] {
+        for (resource, range) in
+            [(Resource::Ddweight, ddweight), (Resource::Ddbias, ddbias), (Resource::GradWeight, grad_weight)]
+        {
             if let Some(range) = range {
                 list.per_channel(resource, range);
             }

@@ -78,19 +78,25 @@ pub enum BatchNormError {
         ghost_batch: usize,
     },
     /// Gradients of statistics that nobody gave.
-    #[error("the gradients of given statistics were asked for in a pass with {actual:?} statistics: use Mode::GIVEN")]
+    #[error(
+        "the gradients of given statistics were asked for in a pass with {actual:?} statistics: use Mode::GIVEN"
+    )]
     NoGivenStatistics {
         /// The source as given.
         actual: Source,
     },
     /// The double backward pass is that of the plain normalization.
-    #[error("the double backward pass of a layer with {actual:?} was asked for, expected Activation::None: differentiate the activation by itself")]
+    #[error(
+        "the double backward pass of a layer with {actual:?} was asked for, expected Activation::None: differentiate the activation by itself"
+    )]
     Activation {
         /// The activation of the layer.
         actual: Activation,
     },
     /// The tensor's elements are not those of the layer's options.
-    #[error("{tensor} has elements of {actual:?}, expected {expected:?} as in the layer's options: set Options::dtype, or convert the tensor")]
+    #[error(
+        "{tensor} has elements of {actual:?}, expected {expected:?} as in the layer's options: set Options::dtype, or convert the tensor"
+    )]
     Dtype {
         /// The tensor's name.
         tensor: &'static str,

@@ -33,14 +33,15 @@ pub(crate) fn backward_finalize(problem: &Problem<'_>, sums: Sums, outcome: Grad
         Sums::Merged(records) => records,
         Sums::OfMoments { groups } => Records { groups, ..Records::of_one_group(1) },
     };
-    let mut kernel = problem.channel_kernel(Step::BackwardFinalize, BACKWARD_FINALIZE, records);
+    let mut kernel = problem.channel_kernel(Step::BackwardFinalize, BACKWARD_FINALIZE);
     for file in [RECORDS, PAIRS, GRAD_SUMS] {
         kernel.file(file);
     }
     kernel.bind(&[Resource::Records]);
     match sums {
         Sums::Merged(_) => {
-            kernel.file(LOAD_PAIR).file(LOAD_GRAD_SUMS).file(MERGE).file(SUMS_MERGED);
+            kernel.file(LOAD_PAIR).file(LOAD_GRAD_SUMS).file(SUMS_MERGED);
+            problem.add_merge(&mut kernel, records);
         }
         Sums::OfMoments { .. } => {
             kernel.file(SUMS_OF_MOMENTS).bind(&[Resource::Dmean, Resource::Dvariance]);
@@ -49,14 +50,15 @@ pub(crate) fn backward_finalize(problem: &Problem<'_>, sums: Sums, outcome: Grad
     match outcome {
         GradientOutcome::Coefficients(wanted) => {
             kernel.file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
-            let mut slot = |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
-                kernel.file(match wanted {
-                    None => discarded,
-                    Some(Accumulation::Replace) => written,
-                    Some(Accumulation::Add) => added,
-                });
-                kernel.bind(wanted.map(|_| resource).as_slice());
-            };
+            let mut slot =
+                |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
+                    kernel.file(match wanted {
+                        None => discarded,
+                        Some(Accumulation::Replace) => written,
+                        Some(Accumulation::Add) => added,
+                    });
+                    kernel.bind(wanted.map(|_| resource).as_slice());
+                };
             slot(Resource::Dweight, wanted.dweight, [DWEIGHT_DISCARDED, DWEIGHT_WRITTEN, DWEIGHT_ADDED]);
             slot(Resource::Dbias, wanted.dbias, [DBIAS_DISCARDED, DBIAS_WRITTEN, DBIAS_ADDED]);
             let dstatistics = [Resource::Dmean, Resource::Dvariance];

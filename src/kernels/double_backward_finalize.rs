@@ -14,12 +14,11 @@ pub(crate) fn double_backward_finalize(
     [ddweight, ddbias, grad_weight]: [bool; 3],
 ) -> Dispatch {
     let step = Step::DoubleBackwardFinalize;
-    let mut kernel = problem.channel_kernel(step, DOUBLE_BACKWARD_FINALIZE, records);
-    for file in
-        [SECOND_PLANES, RECORDS, PAIRS, LOAD_PAIR, DOUBLE_GRAD_SUMS, LOAD_DOUBLE_GRAD_SUMS, MERGE]
-    {
+    let mut kernel = problem.channel_kernel(step, DOUBLE_BACKWARD_FINALIZE);
+    for file in [SECOND_PLANES, RECORDS, PAIRS, LOAD_PAIR, DOUBLE_GRAD_SUMS, LOAD_DOUBLE_GRAD_SUMS] {
         kernel.file(file);
     }
+    problem.add_merge(&mut kernel, records);
     kernel.bind(&[Resource::Saved, Resource::Coefficients, Resource::Records]);
     kernel.file(match source {
         Source::Batch => SECOND_MEANS_BATCH_STATISTICS,

@@ -34,11 +34,12 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
         Statistics::Merged(records) => records,
         Statistics::Held(_) => Records::of_one_group(1),
     };
-    let mut kernel = problem.channel_kernel(Step::Finalize, FINALIZE, records);
+    let mut kernel = problem.channel_kernel(Step::Finalize, FINALIZE);
     kernel.file(STATISTICS_OF_CHANNEL);
     match statistics {
         Statistics::Merged(_) => {
-            kernel.file(RECORDS).file(MOMENTS).file(LOAD_MOMENTS).file(MERGE).file(SOURCE_BATCH);
+            kernel.file(RECORDS).file(MOMENTS).file(LOAD_MOMENTS).file(SOURCE_BATCH);
+            problem.add_merge(&mut kernel, records);
             kernel.bind(&[Resource::Records]);
         }
         Statistics::Held(source) => {

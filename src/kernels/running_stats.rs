@@ -9,7 +9,7 @@ use crate::shader::parts::*;
 /// `saved` holds the statistics of the batch.
 pub(crate) fn running_stats(problem: &Problem<'_>, saved: Resource) -> Dispatch {
     let records = Records { groups: problem.groups(), ..Records::of_one_group(1) };
-    let mut kernel = problem.channel_kernel(Step::RunningStats, RUNNING_STATS, records);
+    let mut kernel = problem.channel_kernel(Step::RunningStats, RUNNING_STATS);
     kernel.file(match problem.options.momentum {
         Momentum::MovingAverage(_) => MOVING_AVERAGE,
         Momentum::Cumulative => CUMULATIVE,

@@ -217,7 +217,8 @@ impl Plan {
             return Err(PlanError::Device { limit });
         }
         let binding_bytes = device.max_storage_buffer_binding_size;
-        let planes = if matches!(operation, Operation::DoubleBackward { .. }) { SECOND_PLANES } else { PLANES };
+        let planes =
+            if matches!(operation, Operation::DoubleBackward { .. }) { SECOND_PLANES } else { PLANES };
         let (channels, max) = (shape.channels() as u64, binding_bytes / (planes * WORD_BYTES));
         if channels > max {
             let actual = shape.channels();
@@ -249,7 +250,11 @@ impl Plan {
         // A binding may not be empty, even where no record is read.
         let record_bytes = steps.record_bytes.max(WORD_BYTES * channels);
         if record_bytes > binding_bytes {
-            return Err(PlanError::TooManyRecords { shape: *shape, actual: record_bytes, max: binding_bytes });
+            return Err(PlanError::TooManyRecords {
+                shape: *shape,
+                actual: record_bytes,
+                max: binding_bytes,
+            });
         }
         let alignment = u64::from(device.min_storage_buffer_offset_alignment);
         let mut end = 0u64;

@@ -297,22 +297,15 @@ impl<'a> Problem<'a> {
         Tile::per_channel(records.splits, self.channels, self.device)
     }
 
-    /// A kernel that touches no big tensor, but merges `records` for each channel.
-    pub(crate) fn channel_kernel(&self, step: Step, main: File, records: Records) -> Kernel {
-        let reduction = self.tile_of_records(records).reduction();
-        Kernel::new(
-            step,
-            [
-                parts::PARAMS,
-                parts::GROUPING_WHOLE,
-                parts::TILE,
-                parts::PER_CHANNEL,
-                parts::PLANES,
-                parts::EXACT,
-                reduction,
-                main,
-            ],
-        )
+    /// A kernel that touches no big tensor.
+    pub(crate) fn channel_kernel(&self, step: Step, main: File) -> Kernel {
+        let axes = [parts::PARAMS, parts::GROUPING_WHOLE, parts::TILE, parts::PER_CHANNEL];
+        Kernel::new(step, axes.into_iter().chain([parts::PLANES, parts::EXACT, main]))
+    }
+
+    /// Adds what merges the records of a channel.
+    pub(crate) fn add_merge(&self, kernel: &mut Kernel, records: Records) {
+        kernel.file(self.tile_of_records(records).reduction()).file(parts::MERGE);
     }
 
     /// One dispatch of `kernel` for all channels, merging `records` for each.

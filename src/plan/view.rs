@@ -167,11 +167,6 @@ impl View {
         self.group * self.inner * self.channels / self.vector()
     }
 
-    /// Elements that lie side by side in one channel; 1 channels last.
-    pub(crate) fn inner(&self) -> u64 {
-        self.inner
-    }
-
     /// Whether a flat form has samples so large that an element's place in one is no u32.
     pub(crate) fn has_endless_samples(&self) -> bool {
         self.is_flat() && self.inner * self.channels >= 1 << 31

@@ -20,7 +20,7 @@ mod oracle;
 mod properties;
 mod recording;
 
-#[path = "../../crates/cli/src/run_case.rs"]
+#[path = "../../crates/cli/src/run_case/mod.rs"]
 mod run_case;
 
 use libtest_mimic::{Arguments, Failed, Trial};

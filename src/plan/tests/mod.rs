@@ -5,75 +5,147 @@
 mod variants;
 
 use super::*;
+use crate::options::{Dtype, Mode, Source};
 use crate::shape::Layout;
 use proptest::prelude::*;
 use std::collections::HashSet;
 
-const TRAINING: Operation = Operation::Forward { mode: Mode::TRAINING, in_place: false };
+const PASS: Pass = Pass { mode: Mode::TRAINING, residual: true, mask: true };
+const TRAINING: Operation = Operation::Forward { pass: PASS, in_place: false };
 const BACKWARD: Operation = Operation::Backward {
-    mode: Mode::TRAINING,
-    dx: true,
-    in_place: false,
-    dweight: Some(Accumulation::Replace),
-    dbias: Some(Accumulation::Add),
+    pass: PASS,
+    wanted: Wanted {
+        dx: true,
+        in_place: false,
+        dresidual: true,
+        dweight: Some(Accumulation::Replace),
+        dbias: Some(Accumulation::Add),
+        dstatistics: false,
+    },
 };
+const DOUBLE: Operation =
+    Operation::DoubleBackward { pass: PASS, ddweight: true, ddbias: true, grad_weight: true };
 
 fn shape(sizes: &[usize], layout: Layout) -> Shape {
     Shape::new(sizes, layout).expect("a valid shape")
 }
 
-fn plan(shape: &Shape, operation: Operation, device: &DeviceTraits) -> Plan {
-    Plan::new(shape, &Options::new(shape.channels()), operation, device).expect("a plan")
+fn plan(shape: &Shape, options: &Options, operation: Operation, device: &DeviceTraits) -> Plan {
+    Plan::new(shape, options, operation, device).expect("a plan")
 }
 
 fn is_over_tensors(dispatch: &Dispatch) -> bool {
     dispatch.pieces.iter().any(|piece| piece.size.is_some())
 }
 
-/// What the shaders do with one dispatch: calls `visit(element, split, channel)` for each value that a
-/// lane loads, by the arithmetic of tile.wgsl and layout/*.wgsl, word for word.
-fn walk(dispatch: &Dispatch, mut visit: impl FnMut(u64, u32, u32)) {
+/// An element as a lane comes by it.
+#[derive(Debug)]
+struct Visit {
+    element: u64,
+    group: u32,
+    channel: u32,
+    /// Entry of the mask.
+    position: u64,
+    record: u32,
+}
+
+/// What the shaders do with one dispatch: calls `visit` for each value that a lane loads, by the
+/// arithmetic of tile.wgsl and layout/*.wgsl, word for word.
+fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(Visit)) {
     let (params, tile) = (&dispatch.params, &dispatch.tile);
     let last = dispatch.files.contains(&shader::parts::CHANNELS_LAST);
+    let flat = dispatch.files.contains(&shader::parts::FLAT);
+    let ghost = dispatch.files.contains(&shader::parts::GROUPING_GHOST);
     let lane_channels = if last { tile.width } else { 1 };
-    let offset = dispatch.pieces.iter().find_map(|piece| piece.size.and(Some(piece.offset))).unwrap_or(0);
-    let [width, splits, depth] = dispatch.grid;
-    for (z, split, x) in
-        (0..depth).flat_map(|z| (0..splits).flat_map(move |y| (0..width).map(move |x| (z, y, x))))
+    let offset_of = |wanted: &dyn Fn(Resource) -> bool| {
+        dispatch.pieces.iter().find(|piece| wanted(piece.resource)).map_or(0, |piece| piece.offset)
+    };
+    let first_element = offset_of(&Resource::is_tensor) / dtype.bytes();
+    let first_position = offset_of(&|resource| resource == Resource::Mask) / WORD_BYTES;
+    let [width, height, depth] = dispatch.grid;
+    for (z, y, x) in
+        (0..depth).flat_map(|z| (0..height).flat_map(move |y| (0..width).map(move |x| (z, y, x))))
     {
         let channel_tile = z * params.grid_width + x;
         if channel_tile >= params.channel_tiles {
             continue;
         }
+        let group = if ghost { y / params.part_splits } else { 0 };
+        let split = y - group * params.part_splits;
         for lane in 0..tile.lanes() {
             let channel = channel_tile * tile.columns + lane % tile.columns;
             let position = split * tile.positions() as u32 + lane / tile.columns;
-            let left = if channel < params.channels { params.positions.saturating_sub(position) } else { 0 };
+            let last_group = group + 1 == params.groups;
+            let positions = if last_group { params.last_positions } else { params.positions };
+            let left = if channel < params.channels { positions.saturating_sub(position) } else { 0 };
             let loads = left.div_ceil(tile.rows);
+            if flat {
+                for k in (0..tile.unroll * tile.blocks).filter(|&k| k < loads) {
+                    walk_flat(
+                        params,
+                        position + k * tile.rows,
+                        first_element,
+                        first_position,
+                        shape,
+                        &mut visit,
+                    );
+                }
+                continue;
+            }
+            let start = params.base.wrapping_add(group.wrapping_mul(params.group_stride));
             let (mut index, mut column) = if last {
-                (params.base.wrapping_add(position.wrapping_mul(params.row_length)).wrapping_add(channel), 0)
+                (start.wrapping_add(position.wrapping_mul(params.row_length)).wrapping_add(channel), 0)
             } else {
                 let sample = sample_of(position, params);
                 let column = position - sample * params.row_length;
-                let start = params.base.wrapping_add(sample.wrapping_mul(params.sample_stride));
-                (start.wrapping_add(channel.wrapping_mul(params.row_length)).wrapping_add(column), column)
+                let row = sample
+                    .wrapping_mul(params.sample_stride)
+                    .wrapping_add(channel.wrapping_mul(params.row_length));
+                (start.wrapping_add(row).wrapping_add(column), column)
             };
+            let mut mask = params.mask_base + group * params.positions + position;
             for k in 0..tile.unroll * tile.blocks {
-                if k < loads {
-                    for i in 0..tile.width {
-                        let element = u64::from(index) * u64::from(tile.width) + u64::from(i);
-                        let c = (params.first_channel + channel) * lane_channels + if last { i } else { 0 };
-                        visit(offset / WORD_BYTES + element, params.first_split + split, c);
-                    }
+                for i in (0..tile.width).filter(|_| k < loads) {
+                    let element = u64::from(index) * u64::from(tile.width) + u64::from(i);
+                    let entry = if last { u64::from(mask) } else { u64::from(mask * tile.width + i) };
+                    visit(Visit {
+                        element: first_element + element,
+                        group: params.first_group + group,
+                        channel: (params.first_channel + channel) * lane_channels + if last { i } else { 0 },
+                        position: first_position + entry,
+                        record: (params.first_group + group) * params.splits + params.first_split + split,
+                    });
                 }
-                if last {
-                    index = index.wrapping_add(params.step_index);
-                } else {
-                    let wraps = column >= params.wrap_from;
-                    index = index.wrapping_add(if wraps { params.wrap_index } else { params.step_index });
-                    column = column.wrapping_add(if wraps { params.wrap_column } else { params.step_column });
-                }
+                mask += tile.rows;
+                let wraps = !last && column >= params.wrap_from;
+                index = index.wrapping_add(if wraps { params.wrap_index } else { params.step_index });
+                column = column.wrapping_add(if wraps { params.wrap_column } else { params.step_column });
             }
+        }
+    }
+}
+
+/// A word of layout/flat.wgsl: its first element, and the second one if there is one.
+fn walk_flat(
+    params: &Params,
+    word: u32,
+    first_element: u64,
+    first_position: u64,
+    shape: &Shape,
+    visit: &mut impl FnMut(Visit),
+) {
+    for half in 0..2 {
+        let element = params.base + 2 * word + half;
+        let row = element / params.row_length;
+        let outer = row / params.all_channels;
+        let column = element - row * params.row_length;
+        let group = ((outer + params.first_outer) / params.group_length).min(params.groups - 1);
+        let position = params.mask_base + outer * params.row_length + column;
+        let element = first_element + u64::from(2 * word + half);
+        if element < shape.elements() as u64 {
+            let channel = row - outer * params.all_channels;
+            let position = first_position + u64::from(position);
+            visit(Visit { element, group, channel, position, record: 0 });
         }
     }
 }
@@ -114,14 +186,16 @@ fn samples_are_found_without_a_division() {
     }
 }
 
-/// Each dispatched step over the tensors visits each element once, under its own channel, and each
-/// record that is merged later was left by some tile.
-fn check_coverage(shape: &Shape, plan: &Plan) {
-    let mut channel_of = vec![0u32; shape.elements()];
+/// Each dispatched step over the tensors visits each element once, under its own channel, group and
+/// position, and each record that is merged later was left by some tile.
+fn check_coverage(shape: &Shape, options: &Options, plan: &Plan) {
+    let group = options.ghost_batch.unwrap_or(shape.samples());
+    let mut expected = vec![(0u32, 0u32, 0u64); shape.elements()];
     for n in 0..shape.samples() {
         for c in 0..shape.channels() {
             for s in 0..shape.spatial() {
-                channel_of[shape.index(n, c, s)] = c as u32;
+                let position = (n * shape.spatial() + s) as u64;
+                expected[shape.index(n, c, s)] = (c as u32, (n / group) as u32, position);
             }
         }
     }
@@ -131,49 +205,73 @@ fn check_coverage(shape: &Shape, plan: &Plan) {
         let mut visits = vec![0u8; shape.elements()];
         let mut records = HashSet::new();
         for dispatch in plan.dispatches.iter().filter(|dispatch| dispatch.step == step) {
-            walk(dispatch, |element, split, channel| {
-                visits[element as usize] += 1;
-                assert_eq!(channel_of[element as usize], channel, "{shape} {step:?} element {element}");
-                records.insert((split, channel));
+            walk(dispatch, shape, options.dtype, |visit| {
+                let element = visit.element as usize;
+                visits[element] += 1;
+                let found = (visit.channel, visit.group, visit.position);
+                assert_eq!(expected[element], found, "{shape} {step:?} {visit:?}");
+                records.insert((visit.record, visit.channel));
             });
         }
         assert!(visits.iter().all(|&visits| visits == 1), "{shape} {step:?}: {visits:?}");
-        if matches!(step, Step::Statistics | Step::BackwardReduce) {
+        if matches!(step, Step::Statistics | Step::BackwardReduce | Step::DoubleBackwardReduce) {
             let merged = plan.dispatches.iter().find(|dispatch| !is_over_tensors(dispatch)).expect("a merge");
-            assert_eq!(records.len(), merged.params.splits as usize * shape.channels(), "{shape} {step:?}");
+            let params = &merged.params;
+            // Tiles beyond the end of a shorter last group leave empty records.
+            let most = (params.groups - 1) * params.splits + params.last_splits;
+            for &(record, _) in &records {
+                assert!(record < most, "{shape} {step:?}: record {record} of {most}");
+            }
+            if options.ghost_batch.is_none() {
+                assert_eq!(records.len(), most as usize * shape.channels(), "{shape} {step:?}");
+            }
         }
     }
 }
 
-fn check_limits(shape: &Shape, plan: &Plan, device: &DeviceTraits) {
-    let tensor_bytes = shape.elements() as u64 * WORD_BYTES;
+fn check_limits(shape: &Shape, dtype: Dtype, plan: &Plan, device: &DeviceTraits) {
+    let tensor_bytes = (shape.elements() as u64 * dtype.bytes()).next_multiple_of(WORD_BYTES);
     for dispatch in &plan.dispatches {
-        let context = format!("{shape} {:?} {:?}", dispatch.step, dispatch.tile);
+        let context = format!("{shape} {dtype:?} {:?} {:?}", dispatch.step, dispatch.tile);
         let [x, y, z] = dispatch.grid;
         assert!(x.min(y).min(z) > 0, "{context}");
         assert!(x.max(y).max(z) <= device.max_compute_workgroups_per_dimension, "{context}");
         assert!(u64::from(x) * u64::from(z) >= u64::from(dispatch.params.channel_tiles), "{context}");
         assert!(dispatch.tile.lanes() <= device.max_compute_invocations_per_workgroup, "{context}");
-        let workgroup_bytes = dispatch.tile.lanes() * 16 * dispatch.tile.width.max(1);
+        let record_vectors = if dispatch.step == Step::DoubleBackwardReduce { 10 } else { 4 };
+        let workgroup_bytes = dispatch.tile.lanes() * record_vectors * 4 * dispatch.tile.width.max(1);
         assert!(workgroup_bytes <= device.max_compute_workgroup_storage_size, "{context}");
         // lavapipe leaves all loops of an invocation after 65,535 iterations.
         let merges = dispatch.params.splits.div_ceil(dispatch.tile.rows);
-        assert!(dispatch.tile.blocks + merges < 65_535, "{context}");
+        let loops = if is_over_tensors(dispatch) {
+            u64::from(dispatch.tile.blocks)
+        } else {
+            u64::from(dispatch.params.groups) * u64::from(1 + merges)
+        };
+        assert!(loops < 65_535, "{context}: {loops} iterations");
         for piece in &dispatch.pieces {
             assert_eq!(piece.offset % u64::from(device.min_storage_buffer_offset_alignment), 0, "{context}");
-            if let Some(size) = piece.size {
-                assert!(size > 0 && size <= device.max_storage_buffer_binding_size, "{context}");
+            let Some(size) = piece.size else { continue };
+            assert!(size > 0 && size <= device.max_storage_buffer_binding_size, "{context}: {size}");
+            if piece.resource == Resource::Mask {
+                let mask_bytes = shape.values_per_channel() as u64 * WORD_BYTES;
+                assert!(piece.offset + size <= mask_bytes, "{context}");
+            } else {
                 assert!(piece.offset + size <= tensor_bytes, "{context}");
-                assert_eq!(size % (u64::from(dispatch.tile.width) * WORD_BYTES), 0, "{context}");
+                let load = (u64::from(dispatch.tile.width) * dtype.bytes()).max(WORD_BYTES);
+                assert_eq!(size % load, 0, "{context}");
             }
         }
         assert!(dispatch.pieces.len() <= 8, "{context}: WebGPU grants 8 storage buffers");
     }
-    for range in [&plan.coefficients, &plan.records] {
+    let places = [Some(&plan.coefficients), plan.records.as_ref(), Some(&plan.saved_of_batch)];
+    let mut end = 0;
+    for range in places.into_iter().flatten() {
         assert_eq!(range.start % u64::from(device.min_storage_buffer_offset_alignment), 0);
         assert!(range.end - range.start <= device.max_storage_buffer_binding_size, "{shape}: {range:?}");
+        assert!(range.start >= end && range.end <= plan.workspace_bytes(), "{shape}: {range:?}");
+        end = range.end;
     }
-    assert!(plan.coefficients.end <= plan.records.start);
 }
 
 /// Sizes given channels first, in the order of the layout.
@@ -202,35 +300,43 @@ fn any_layout() -> impl Strategy<Value = Layout> {
     prop_oneof![Just(Layout::ChannelsFirst), Just(Layout::ChannelsLast)]
 }
 
+fn any_dtype() -> impl Strategy<Value = Dtype> {
+    prop_oneof![Just(Dtype::F32), Just(Dtype::F16), Just(Dtype::BF16)]
+}
+
+fn any_ghost() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![3 => Just(None), 2 => (1usize..9).prop_map(Some)]
+}
+
+fn check_plans(shape: &Shape, dtype: Dtype, ghost_batch: Option<usize>, device: &DeviceTraits) {
+    let options = Options { dtype, ghost_batch, ..Options::new(shape.channels()) };
+    for operation in [TRAINING, BACKWARD, DOUBLE] {
+        let plan = plan(shape, &options, operation, device);
+        check_coverage(shape, &options, &plan);
+        check_limits(shape, dtype, &plan, device);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn each_element_is_visited_once(
-        kind in any_kind(), layout in any_layout(),
+        kind in any_kind(), layout in any_layout(), dtype in any_dtype(), ghost in any_ghost(),
         n in 1usize..20, c in 1usize..40, s in 1usize..70,
     ) {
         let shape = shape(&in_layout(&[n, c, s], layout), layout);
-        let device = DeviceTraits::webgpu_defaults(kind);
-        for operation in [TRAINING, BACKWARD] {
-            let plan = plan(&shape, operation, &device);
-            check_coverage(&shape, &plan);
-            check_limits(&shape, &plan, &device);
-        }
+        check_plans(&shape, dtype, ghost, &DeviceTraits::webgpu_defaults(kind));
     }
 
     #[test]
     fn tensors_larger_than_a_binding_are_covered_too(
         kind in any_kind(), layout in any_layout(), alignment in prop_oneof![Just(32u32), Just(256)],
+        dtype in any_dtype(), ghost in any_ghost(),
         n in 1usize..6, c in 1usize..12, s in 1usize..300,
     ) {
         let shape = shape(&in_layout(&[n, c, s], layout), layout);
-        let device = tiny_device(kind, 4096, alignment);
-        for operation in [TRAINING, BACKWARD] {
-            let plan = plan(&shape, operation, &device);
-            check_coverage(&shape, &plan);
-            check_limits(&shape, &plan, &device);
-        }
+        check_plans(&shape, dtype, ghost, &tiny_device(kind, 4096, alignment));
     }
 }
 
@@ -272,7 +378,8 @@ fn large_shapes_stay_within_the_limits() {
                     [(&small, TRAINING), (&small, BACKWARD), (&large, TRAINING), (&large, BACKWARD)]
                 {
                     let shape = shape(&in_layout(sizes, layout), layout);
-                    check_limits(&shape, &plan(&shape, operation, device), device);
+                    let options = Options::new(shape.channels());
+                    check_limits(&shape, Dtype::F32, &plan(&shape, &options, operation, device), device);
                 }
             }
         }
@@ -283,40 +390,61 @@ fn large_shapes_stay_within_the_limits() {
 fn moves_are_counted() {
     let shape = shape(&[64, 64, 56, 56], Layout::ChannelsFirst);
     let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
-    let evaluation = |dx| Operation::Backward {
-        mode: Mode::EVALUATION,
-        dx,
-        in_place: false,
-        dweight: (!dx).then_some(Accumulation::Replace),
-        dbias: None,
-    };
+    let pass = |mode: Mode| Pass::from(mode);
+    let backward = |mode, wanted| Operation::Backward { pass: pass(mode), wanted };
+    let dweight = Wanted { dweight: Some(Accumulation::Replace), ..Wanted::default() };
+    let dx = Wanted { dx: true, ..Wanted::default() };
+    let residual = Pass { residual: true, ..pass(Mode::TRAINING) };
+    let update = Mode { source: Source::Running, update: true };
     let cases = [
-        (TRAINING, 3.0),
-        (Operation::Forward { mode: Mode::EVALUATION, in_place: true }, 2.0),
-        (BACKWARD, 5.0),
-        (evaluation(true), 2.0),
-        (evaluation(false), 2.0),
+        (Operation::Forward { pass: pass(Mode::TRAINING), in_place: false }, 3.0),
+        (Operation::Forward { pass: pass(Mode::EVALUATION), in_place: true }, 2.0),
+        (Operation::Forward { pass: pass(update), in_place: false }, 3.0),
+        (Operation::Forward { pass: residual, in_place: false }, 4.0),
+        (backward(Mode::TRAINING, Wanted { dweight: dweight.dweight, ..dx }), 5.0),
+        (backward(Mode::EVALUATION, dx), 2.0),
+        (backward(Mode::EVALUATION, dweight), 2.0),
+        (Operation::Statistics { pass: pass(Mode::TRAINING) }, 1.0),
+        (Operation::MomentsBackward { mask: false }, 2.0),
+        (Operation::Fold { source: Source::Given }, 0.0),
+        (DOUBLE, 8.0),
     ];
-    for (operation, moves) in cases {
-        assert_eq!(plan(&shape, operation, &device).moves(), moves, "{operation:?}");
+    for dtype in [Dtype::F32, Dtype::F16] {
+        let options = Options { dtype, ..Options::new(64) };
+        for (operation, moves) in cases {
+            assert_eq!(plan(&shape, &options, operation, &device).moves(), moves, "{operation:?}");
+        }
     }
+    // An activation that a residual was added before makes both backward passes read it.
+    let options = Options { activation: Activation::Silu, ..Options::new(64) };
+    let wanted = Wanted { dresidual: true, ..dx };
+    let operation = Operation::Backward { pass: residual, wanted };
+    assert_eq!(plan(&shape, &options, operation, &device).moves(), 8.0);
 }
 
 #[test]
 fn what_the_kernels_cannot_address_is_refused() {
     let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
-    let many = shape(&[2, 7_000_000], Layout::ChannelsFirst);
-    let error = Plan::new(&many, &Options::new(7_000_000), TRAINING, &device);
+    let many = shape(&[2, 5_000_000], Layout::ChannelsFirst);
+    let error = Plan::new(&many, &Options::new(5_000_000), TRAINING, &device);
     assert!(
-        matches!(error, Err(PlanError::TooManyChannels { actual: 7_000_000, max: 6_710_886, .. })),
+        matches!(error, Err(PlanError::TooManyChannels { actual: 5_000_000, max: 4_793_490, .. })),
         "{error:?}"
     );
     let long = shape(&[5, 1, 1 << 30], Layout::ChannelsFirst);
     let error = Plan::new(&long, &Options::new(1), TRAINING, &device);
     assert!(matches!(error, Err(PlanError::TooManyValues { max: u32::MAX, .. })), "{error:?}");
-    let endless = shape(&[(1 << 32) - 1, 6_700_000], Layout::ChannelsFirst);
-    let error = Plan::new(&endless, &Options::new(6_700_000), TRAINING, &device);
+    let endless = shape(&[(1 << 32) - 1, 4_700_000], Layout::ChannelsFirst);
+    let error = Plan::new(&endless, &Options::new(4_700_000), TRAINING, &device);
     assert!(matches!(error, Err(PlanError::TooManyBindings { .. })), "{error:?}");
+    let groups = shape(&[40_000, 2, 3], Layout::ChannelsFirst);
+    let ghost = Options { ghost_batch: Some(1), ..Options::new(2) };
+    let error = Plan::new(&groups, &ghost, TRAINING, &device);
+    assert!(matches!(error, Err(PlanError::TooManyGroups { groups: 40_000, max: 32_768, .. })), "{error:?}");
+    let odd = shape(&[2, 3, 1_000_000_007], Layout::ChannelsFirst);
+    let half = Options { dtype: Dtype::F16, ..Options::new(3) };
+    let error = Plan::new(&odd, &half, TRAINING, &device);
+    assert!(matches!(error, Err(PlanError::TooLargeSamples { .. })), "{error:?}");
     let small = shape(&[2, 3, 4], Layout::ChannelsFirst);
     for (device, limit) in [
         (

@@ -1,41 +1,104 @@
 //! Shaders without a device: every variant that a plan can hold is valid WGSL and agrees with the host.
 
 use super::*;
-use crate::options::Momentum;
+use crate::options::{Momentum, Order};
 
-/// Every variant that a plan can hold, by all options and a spread of shapes.
-fn all_variants() -> Vec<Dispatch> {
-    let mut seen = HashSet::new();
-    let mut variants = Vec::new();
+/// Every operation, with every choice it has.
+fn all_operations() -> Vec<Operation> {
     let gradients = [None, Some(Accumulation::Replace), Some(Accumulation::Add)];
-    let mut operations = Vec::new();
-    for mode in [Mode::TRAINING, Mode::EVALUATION] {
+    let mut operations = vec![
+        Operation::Fold { source: Source::Running },
+        Operation::Fold { source: Source::Given },
+        Operation::MomentsBackward { mask: false },
+        Operation::MomentsBackward { mask: true },
+    ];
+    let sources = [Source::Batch, Source::Running, Source::Given];
+    let modes = sources.into_iter().flat_map(|source| [false, true].map(|update| Mode { source, update }));
+    let extras = [(false, false), (true, false), (false, true), (true, true)];
+    for (mode, (residual, mask)) in modes.flat_map(|mode| extras.map(|extra| (mode, extra))) {
+        let pass = Pass { mode, residual, mask };
+        operations.push(Operation::Statistics { pass });
         for in_place in [false, true] {
-            operations.push(Operation::Forward { mode, in_place });
-            for dweight in gradients {
-                for dbias in gradients {
-                    operations.push(Operation::Backward { mode, dx: true, in_place, dweight, dbias });
-                }
+            operations.push(Operation::Forward { pass, in_place });
+        }
+        for (dweight, dbias) in gradients.into_iter().flat_map(|a| gradients.map(|b| (a, b))) {
+            for (dx, in_place, dresidual) in [(true, false, false), (true, true, true), (false, false, true)]
+            {
+                let dstatistics = mode.source == Source::Given;
+                let wanted = Wanted { dx, in_place, dresidual, dweight, dbias, dstatistics };
+                operations.push(Operation::Backward { pass, wanted });
+            }
+        }
+        for given in [false, true] {
+            let [ddweight, ddbias, grad_weight] = [given; 3];
+            operations.push(Operation::DoubleBackward { pass, ddweight, ddbias, grad_weight });
+        }
+        if mode == Mode::TRAINING {
+            let wanted = Wanted { dx: true, dresidual: true, ..Wanted::default() };
+            operations.extend([
+                Operation::LocalStatistics { pass },
+                Operation::LocalGradients { pass },
+                Operation::MergedForward { pass, in_place: false, replicas: 3, samples: true },
+                Operation::MergedBackward { pass, wanted, replicas: 3 },
+            ]);
+        }
+    }
+    operations
+}
+
+/// Settings that together take each file: activations in both orders, dtypes, ghost batches and the rest.
+fn all_options(channels: usize) -> Vec<Options> {
+    let plain = Options::new(channels);
+    let without = Options {
+        weight: false,
+        bias: false,
+        momentum: Momentum::Cumulative,
+        guarded: true,
+        ghost_batch: Some(3),
+        ..plain
+    };
+    let mut all = Vec::new();
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        all.extend([Options { dtype, ..plain }, Options { dtype, ..without }]);
+        for activation in [
+            Activation::Relu,
+            Activation::LeakyRelu { negative_slope: 0.01 },
+            Activation::Silu,
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::Sigmoid,
+            Activation::Tanh,
+        ] {
+            for order in [Order::Post, Order::Pre] {
+                all.push(Options { dtype, activation, order, ..plain });
             }
         }
     }
-    let sizes: [&[usize]; 5] = [&[64, 64, 56, 56], &[8, 6, 7, 7], &[5, 3, 2, 3], &[70_000, 1], &[2, 70_000]];
+    all
+}
+
+/// Every variant that a plan can hold: all operations with all settings, on shapes of all widths and layouts.
+fn all_variants() -> Vec<Dispatch> {
+    let mut seen = HashSet::new();
+    let mut variants = Vec::new();
+    let operations = all_operations();
+    let sizes: [&[usize]; 3] = [&[64, 64, 28, 28], &[8, 6, 7, 2], &[7, 3, 5, 3]];
     for (kind, sizes) in
         [DeviceKind::Gpu, DeviceKind::Cpu].into_iter().flat_map(|kind| sizes.map(|s| (kind, s)))
     {
         let device = DeviceTraits::webgpu_defaults(kind);
         for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
             let shape = shape(&in_layout(sizes, layout), layout);
-            for (affine, momentum) in [(true, Momentum::MovingAverage(0.1)), (false, Momentum::Cumulative)] {
-                let options =
-                    Options { weight: affine, bias: affine, momentum, ..Options::new(shape.channels()) };
+            for options in all_options(shape.channels()) {
                 for &operation in &operations {
                     let plan = Plan::new(&shape, &options, operation, &device).expect("a plan");
-                    variants.extend(
-                        plan.dispatches
-                            .into_iter()
-                            .filter(|dispatch| seen.insert((dispatch.files.clone(), dispatch.tile))),
-                    );
+                    for dispatch in plan.dispatches {
+                        // Two tiles that differ in their numbers alone make the same shader but for those.
+                        let shape_of_tile = (dispatch.tile.width, dispatch.tile.blocks == 1);
+                        if seen.insert((dispatch.files.clone(), shape_of_tile)) {
+                            variants.push(dispatch);
+                        }
+                    }
                 }
             }
         }
@@ -52,7 +115,9 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
         used.extend(dispatch.files.iter().copied());
         let module = naga::front::wgsl::parse_str(&source.text)
             .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+        // unpack2x16float is no feature in WebGPU, but a capability in naga.
+        let capabilities = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
         let mut bound = HashSet::new();
@@ -62,9 +127,10 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
             if binding.binding == 0 {
                 check_params(&module, variable);
             } else {
+                let piece = dispatch.pieces.iter().find(|piece| piece.resource.binding() == binding.binding);
                 let resource =
-                    Resource::ALL.iter().find(|r| r.binding() == binding.binding).expect("a resource");
-                assert_eq!(variable.name.as_deref(), Some(resource.name()), "{:?}", dispatch.step);
+                    piece.unwrap_or_else(|| panic!("{:?} in {:?}", variable.name, dispatch)).resource;
+                assert_eq!(variable.name.as_deref(), Some(variable_of(resource, dispatch.step)));
             }
         }
         let expected: HashSet<u32> =
@@ -76,6 +142,20 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
         shader::parts::ALL.iter().filter(|part| !used.contains(part)).map(|p| p.path).collect();
     assert!(unused.is_empty(), "no variant uses {unused:?}");
     assert!(variants.len() > 100, "{} variants", variants.len());
+}
+
+/// The variable that a resource is bound to: its name, but where another one takes its place.
+fn variable_of(resource: Resource, step: Step) -> &'static str {
+    match resource {
+        Resource::SavedOfBatch => "saved",
+        Resource::GivenMean => "held_mean",
+        Resource::GivenVar => "held_var",
+        Resource::RunningMean if step == Step::Finalize => "held_mean",
+        Resource::RunningVar if step == Step::Finalize => "held_var",
+        Resource::FoldedScale => "folded_scale",
+        Resource::FoldedOffset => "folded_offset",
+        resource => resource.name(),
+    }
 }
 
 /// The uniform block has the same fields at the same offsets on both sides.

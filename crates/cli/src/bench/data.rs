@@ -28,8 +28,7 @@ impl Data {
         };
         let (mean, scale) = (between(-2.0, 6.0), between(0.5, 2.0));
         let (weight, bias) = (between(0.25, 1.75), between(-1.0, 1.0));
-        let running =
-            RunningValues { mean: between(-2.0, 6.0), var: between(0.25, 4.0), num_batches_tracked: 0 };
+        let running = RunningValues::new(between(-2.0, 6.0), between(0.25, 4.0), 0);
         let mut x = normals(shape.elements(), SEED + 1);
         x.par_chunks_mut(BLOCK).enumerate().for_each(|(block, values)| {
             for (i, value) in values.iter_mut().enumerate() {

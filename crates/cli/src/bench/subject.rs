@@ -3,7 +3,7 @@
 use super::accuracy::{Accuracy, EPS, Judge};
 use super::data::Data;
 use wgpu_batchnorm::{
-    Accumulation, Backward, BackwardTensors, BatchNorm, BatchNormError, Context, Forward, ForwardTensors,
+    Accumulation, BackwardTensors, BatchNorm, BatchNormError, BoundOperation, Context, ForwardTensors,
     Layout, Mode, Options, RunningStatistics, SavedStatistics, Shape, Tensor, wgpu,
 };
 
@@ -18,9 +18,9 @@ pub(crate) struct Subject {
     dbias: Tensor,
     running: RunningStatistics,
     saved: SavedStatistics,
-    pub(crate) forward: Forward,
-    pub(crate) evaluation: Forward,
-    pub(crate) backward: Backward,
+    pub(crate) forward: BoundOperation,
+    pub(crate) evaluation: BoundOperation,
+    pub(crate) backward: BoundOperation,
 }
 
 /// How right each pass is.
@@ -50,23 +50,16 @@ impl Subject {
         let (saved, saved_in_evaluation) =
             (SavedStatistics::new(context, channels)?, SavedStatistics::new(context, channels)?);
         let forward = |running, saved| ForwardTensors {
-            x: x.range().clone(),
-            y: y.range().clone(),
             weight: Some(weight.range().clone()),
             bias: Some(bias.range().clone()),
             running: Some(running),
-            saved,
-            workspace: None,
+            ..ForwardTensors::new(x.range().clone(), y.range().clone(), saved)
         };
         let backward = BackwardTensors {
-            x: x.range().clone(),
-            dy: dy.range().clone(),
-            weight: Some(weight.range().clone()),
-            saved: &saved,
             dx: Some(dx.range().clone()),
             dweight: Some((dweight.range().clone(), Accumulation::Replace)),
             dbias: Some((dbias.range().clone(), Accumulation::Replace)),
-            workspace: None,
+            ..BackwardTensors::new(x.range().clone(), dy.range().clone(), &saved)
         };
         let training = forward(&running, &saved);
         let evaluation = forward(&held, &saved_in_evaluation);

@@ -66,11 +66,8 @@ impl<'a> Judge<'a> {
             Shape::new(&[whole.samples(), count, whole.spatial()], Layout::ChannelsFirst)?
         };
         let pick = |values: &[f32]| channels.iter().map(|&channel| values[channel]).collect::<Vec<_>>();
-        let running = RunningValues {
-            mean: pick(&data.running.mean),
-            var: pick(&data.running.var),
-            num_batches_tracked: data.running.num_batches_tracked,
-        };
+        let RunningValues { mean, var, num_batches_tracked, .. } = &data.running;
+        let running = RunningValues::new(pick(mean), pick(var), *num_batches_tracked);
         let (weight, bias) = (pick(&data.weight), pick(&data.bias));
         let mut judge =
             Self { whole, channels, shape, x: (&[]).into(), dy: (&[]).into(), weight, bias, running };

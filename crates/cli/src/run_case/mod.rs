@@ -1,0 +1,170 @@
+//! Runs an oracle case through the recording path of the library.
+//!
+//! Uses public items of the library and the oracle only, and nothing else of this program, so that
+//! the tests of the library can include this folder.
+
+mod others;
+mod pass;
+mod sync;
+
+use std::error::Error;
+use std::fmt;
+use wgpu_batchnorm::{
+    Activation, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, RunningValues, Shape, Tensor,
+};
+use wgpu_batchnorm_oracle as oracle;
+use wgpu_batchnorm_oracle::{Case, Kind, Outputs};
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Why a case has no outputs.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The library does not implement what the case asks for: skip it.
+    Unsupported(String),
+    /// The library refused the case, or the device failed.
+    Failed(AnyError),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported(reason) => f.write_str(reason),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for RunError {}
+
+/// Computes everything that the case's kind lists in `FORMAT.md` on the context's device.
+///
+/// # Errors
+/// [`RunError::Unsupported`] if the case is of a newer format, [`RunError::Failed`] if the library refuses it.
+pub(crate) fn run_case(context: &Context, case: &Case) -> Result<Outputs, RunError> {
+    if let Some(reason) = case.unsupported() {
+        return Err(RunError::Unsupported(reason));
+    }
+    let outputs = match &case.kind {
+        Kind::Step | Kind::Masked | Kind::Ghost { .. } => pass::run(context, case),
+        Kind::Sync { replicas } => sync::run(context, case, replicas),
+        Kind::Population { batches } => others::population(context, case, *batches),
+        Kind::Moments { axes } => others::moments(context, case, axes),
+        Kind::DoubleBackward => others::double_backward(context, case),
+        kind => return Err(RunError::Unsupported(format!("kind `{kind}` is not implemented"))),
+    };
+    outputs.map_err(RunError::Failed)
+}
+
+/// The options that the case describes.
+fn options(case: &Case, channels: usize) -> Result<Options, AnyError> {
+    Ok(Options {
+        eps: case.epsilon,
+        momentum: match case.momentum {
+            oracle::Momentum::Average(momentum) => Momentum::MovingAverage(momentum),
+            oracle::Momentum::Cumulative => Momentum::Cumulative,
+        },
+        weight: case.input("weight").is_some(),
+        bias: case.input("bias").is_some(),
+        running_statistics: case.input("running_mean").is_some() || matches!(case.kind, Kind::Ghost { .. }),
+        guarded: case.update == oracle::Update::Guarded,
+        dtype: dtype(case)?,
+        activation: match &case.activation {
+            oracle::Activation::None => Activation::None,
+            oracle::Activation::Relu => Activation::Relu,
+            oracle::Activation::LeakyRelu { negative_slope } => {
+                Activation::LeakyRelu { negative_slope: *negative_slope }
+            }
+            oracle::Activation::Silu => Activation::Silu,
+            oracle::Activation::Gelu => Activation::Gelu,
+            oracle::Activation::GeluTanh => Activation::GeluTanh,
+            oracle::Activation::Sigmoid => Activation::Sigmoid,
+            oracle::Activation::Tanh => Activation::Tanh,
+            other => return Err(format!("activation {other:?} is not known").into()),
+        },
+        order: match case.order {
+            oracle::Order::Post => Order::Post,
+            oracle::Order::Pre => Order::Pre,
+        },
+        ghost_batch: match case.kind {
+            Kind::Ghost { group } => Some(group),
+            _ => None,
+        },
+        ..Options::new(channels)
+    })
+}
+
+fn dtype(case: &Case) -> Result<Dtype, AnyError> {
+    match &case.dtype {
+        oracle::Dtype::F32 => Ok(Dtype::F32),
+        oracle::Dtype::F16 => Ok(Dtype::F16),
+        oracle::Dtype::BF16 => Ok(Dtype::BF16),
+        other => Err(format!("dtype {other} is not known").into()),
+    }
+}
+
+fn layout(case: &Case) -> Layout {
+    match case.layout {
+        oracle::Layout::ChannelsFirst => Layout::ChannelsFirst,
+        oracle::Layout::ChannelsLast => Layout::ChannelsLast,
+    }
+}
+
+/// The running statistics before the step, if the case tracks any; ghost batches begin with 0 and 1.
+fn running_values(case: &Case, channels: usize) -> Result<Option<RunningValues>, AnyError> {
+    let (mean, var) = match (case.values("running_mean"), case.values("running_var")) {
+        (Some(mean), Some(var)) => (mean.to_vec(), var.to_vec()),
+        _ if matches!(case.kind, Kind::Ghost { .. }) => return Ok(Some(RunningValues::start(channels))),
+        _ => return Ok(None),
+    };
+    Ok(Some(RunningValues::new(mean, var, u32::try_from(case.num_batches_tracked)?)))
+}
+
+/// Uploads inputs and makes outputs of one shape.
+struct Maker<'a> {
+    context: &'a Context,
+    shape: Shape,
+    dtype: Dtype,
+}
+
+impl Maker<'_> {
+    /// A tensor of N·C·S elements.
+    fn full(&self, values: &[f32]) -> Result<Tensor, AnyError> {
+        Ok(Tensor::upload_as(self.context, self.shape, self.dtype, values)?)
+    }
+
+    fn full_zeros(&self) -> Result<Tensor, AnyError> {
+        Ok(Tensor::zeros_as(self.context, self.shape, self.dtype)?)
+    }
+
+    /// A tensor of C f32.
+    fn vector(&self, values: &[f32]) -> Result<Tensor, AnyError> {
+        let shape = Shape::new(&[1, self.shape.channels()], Layout::ChannelsLast)?;
+        Ok(Tensor::upload(self.context, shape, values)?)
+    }
+
+    fn vector_zeros(&self) -> Result<Tensor, AnyError> {
+        self.vector(&vec![0.0; self.shape.channels()])
+    }
+
+    /// The input of C values with this name, if the case has it.
+    fn input(&self, case: &Case, name: &str) -> Result<Option<Tensor>, AnyError> {
+        case.values(name).map(|values| self.vector(values)).transpose()
+    }
+}
+
+fn range(tensor: &Tensor) -> BufferRange {
+    tensor.range().clone()
+}
+
+/// Records into an encoder of its own, and submits it.
+fn submit<E>(
+    context: &Context,
+    record: impl FnOnce(&mut wgpu_batchnorm::wgpu::CommandEncoder) -> Result<(), E>,
+) -> Result<(), E> {
+    let descriptor = wgpu_batchnorm::wgpu::CommandEncoderDescriptor { label: Some("case") };
+    let mut encoder = context.device().create_command_encoder(&descriptor);
+    record(&mut encoder)?;
+    context.queue().submit([encoder.finish()]);
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Kinds `step`, `masked` and `ghost`: one forward and one backward pass.
+
+use super::{AnyError, Maker, layout, options, range, running_values, submit};
+use wgpu_batchnorm::{
+    Accumulation, BackwardTensors, BatchNorm, BatchNormError, Context, ForwardTensors, GivenStatistics, Mask,
+    Mode, RunningStatistics, Shape, Source, Tensor,
+};
+use wgpu_batchnorm_oracle::{Case, Kind, Outputs, Stats, Update};
+
+pub(super) fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
+    let sizes = case.output_shape("y");
+    let shape = Shape::new(&sizes, layout(case))?;
+    let channels = shape.channels();
+    let options = options(case, channels)?;
+    let source = match case.stats {
+        Stats::Batch => Source::Batch,
+        Stats::Running => Source::Running,
+        Stats::Given => Source::Given,
+    };
+    let mode =
+        Mode { source, update: case.update != Update::None || matches!(case.kind, Kind::Ghost { .. }) };
+    let batch_norm = BatchNorm::new(context, options)?;
+
+    let make = Maker { context, shape, dtype: options.dtype };
+    let full = |name| case.values(name).map(|values| make.full(values)).transpose();
+    let (x, dy, residual) = (full("x")?, full("dy")?, full("residual")?);
+    let (x, dy) = (x.ok_or("x is missing")?, dy.ok_or("dy is missing")?);
+    let (weight, bias) = (make.input(case, "weight")?, make.input(case, "bias")?);
+    let given = match (make.input(case, "given_mean")?, make.input(case, "given_var")?) {
+        (Some(mean), Some(var)) if source == Source::Given => {
+            Some(GivenStatistics { mean: range(&mean), var: range(&var) })
+        }
+        _ => None,
+    };
+    let shown = case.values("mask").map(|mask| mask.iter().map(|&value| value != 0.0).collect::<Vec<_>>());
+    let mask = shown.map(|shown| Mask::upload(context, &shape, &shown)).transpose()?;
+    let running = running_values(case, channels)?;
+    let running = running.map(|values| RunningStatistics::upload(context, &values)).transpose()?;
+    let saved = batch_norm.saved_statistics(&shape)?;
+    let (y, dx) = (make.full_zeros()?, make.full_zeros()?);
+    let dresidual = residual.as_ref().map(|_| make.full_zeros()).transpose()?;
+    let gradient = |wanted: bool| wanted.then(|| make.vector_zeros()).transpose();
+    let (dweight, dbias) = (gradient(options.weight)?, gradient(options.bias)?);
+
+    let forward = ForwardTensors {
+        weight: weight.as_ref().map(range),
+        bias: bias.as_ref().map(range),
+        running: running.as_ref(),
+        given: given.as_ref(),
+        residual: residual.as_ref().map(range),
+        mask: mask.as_ref(),
+        ..ForwardTensors::new(range(&x), range(&y), &saved)
+    };
+    let replaced = |tensor: &Tensor| (range(tensor), Accumulation::Replace);
+    let backward = BackwardTensors {
+        residual: residual.as_ref().map(range),
+        mask: mask.as_ref(),
+        dx: Some(range(&dx)),
+        dresidual: dresidual.as_ref().map(range),
+        dweight: dweight.as_ref().map(replaced),
+        dbias: dbias.as_ref().map(replaced),
+        ..BackwardTensors::new(range(&x), range(&dy), &saved)
+    };
+    submit::<BatchNormError>(context, |encoder| {
+        batch_norm.bind_forward(&shape, mode, &forward)?.record(&mut *encoder)?;
+        batch_norm.bind_backward(&shape, mode, &backward)?.record(encoder)
+    })?;
+
+    let mut outputs = Outputs::default();
+    for (name, tensor) in [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)] {
+        if let Some(tensor) = tensor {
+            outputs.insert(name, sizes.clone(), tensor.download_blocking()?);
+        }
+    }
+    for (name, gradient) in [("dweight", dweight), ("dbias", dbias)] {
+        if let Some(gradient) = gradient {
+            outputs.insert(name, vec![channels], gradient.download_blocking()?);
+        }
+    }
+    if source == Source::Batch && !matches!(case.kind, Kind::Ghost { .. }) {
+        let batch = saved.download_blocking(context)?;
+        outputs.insert("batch_mean", vec![channels], batch.mean);
+        outputs.insert("batch_var", vec![channels], batch.var);
+    }
+    // Without running statistics nothing counts batches, and the count stays what it was.
+    outputs.num_batches_tracked = Some(case.num_batches_tracked);
+    // Those of a case with given statistics stay as they are, and are not among its outputs.
+    if let Some(running) = running.filter(|_| source != Source::Given) {
+        let running = running.download_blocking(context)?;
+        outputs.insert("running_mean", vec![channels], running.mean);
+        outputs.insert("running_var", vec![channels], running.var);
+        outputs.num_batches_tracked = Some(running.num_batches_tracked.into());
+        outputs.num_batches_skipped = Some(running.num_batches_skipped.into());
+    }
+    Ok(outputs)
+}

@@ -1,0 +1,164 @@
+//! Kind `sync`: replicas on devices of their own, each in a thread.
+
+use super::{AnyError, Maker, layout, options, range, running_values};
+use std::ops::Range;
+use std::sync::mpsc;
+use wgpu_batchnorm::{
+    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, GradientsWithoutSamples, InProcess,
+    RunningStatistics, SavedStatistics, Shape, Synchronized, Tensor, WithoutSamples,
+};
+use wgpu_batchnorm_oracle::{Case, Outputs};
+
+/// Tensors of x's size are joined along N; everything per channel must have the same bits on each replica.
+pub(super) fn run(context: &Context, case: &Case, replicas: &[usize]) -> Result<Outputs, AnyError> {
+    let mut first = 0;
+    let parts: Vec<Range<usize>> = replicas
+        .iter()
+        .map(|&samples| {
+            first += samples;
+            first - samples..first
+        })
+        .collect();
+    let (sender, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for (end, part) in InProcess::group(replicas.len()).into_iter().zip(&parts) {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                let rank = wgpu_batchnorm::Exchange::rank(&end);
+                let result = of_rank(context, rank).and_then(|context| replica(&context, case, end, part));
+                // Nobody waits any more if the receiver is gone.
+                let _ = sender.send((rank, result));
+            });
+        }
+    });
+    drop(sender);
+    let mut results: Vec<_> = results.into_iter().collect();
+    results.sort_by_key(|(rank, _)| *rank);
+    let mut joined: Option<Outputs> = None;
+    for (rank, outputs) in results {
+        let outputs = outputs.map_err(|error| format!("replica {rank}: {error}"))?;
+        joined = Some(match joined {
+            None => outputs,
+            Some(joined) => join(joined, outputs)?,
+        });
+    }
+    let mut joined = joined.ok_or("there are no replicas")?;
+    for name in ["y", "dx", "dresidual"] {
+        if let Some(output) = joined.tensors.get_mut(name) {
+            output.shape = case.output_shape(name);
+        }
+    }
+    Ok(joined)
+}
+
+/// The context for the first replica; for the others a new device of the same adapter.
+fn of_rank(context: &Context, rank: usize) -> Result<Context, AnyError> {
+    if rank == 0 {
+        return Ok(context.clone());
+    }
+    Ok(pollster::block_on(Context::with_adapter_named(&context.device().adapter_info().name))?)
+}
+
+fn join(mut joined: Outputs, other: Outputs) -> Result<Outputs, AnyError> {
+    for (name, output) in other.tensors {
+        let Some(all) = joined.tensors.get_mut(&name) else {
+            return Err(format!("the first replica has no {name}").into());
+        };
+        if matches!(name.as_str(), "y" | "dx" | "dresidual") {
+            all.values.extend(output.values);
+        } else if all.values.iter().zip(&output.values).any(|(a, b)| a.to_bits() != b.to_bits()) {
+            return Err(format!("{name} differs between replicas").into());
+        }
+    }
+    Ok(joined)
+}
+
+/// One replica's part of the batch, forward and backward.
+fn replica(
+    context: &Context,
+    case: &Case,
+    end: InProcess,
+    samples: &Range<usize>,
+) -> Result<Outputs, AnyError> {
+    let mut sizes = case.output_shape("y");
+    let channels = Shape::new(&sizes, layout(case))?.channels();
+    let sample_elements: usize = sizes.iter().skip(1).product();
+    if let Some(first) = sizes.first_mut() {
+        *first = samples.len();
+    }
+    // For what has C values only, if there are no samples.
+    let shape = match samples.is_empty() {
+        true => Shape::new(&[1, channels], layout(case))?,
+        false => Shape::new(&sizes, layout(case))?,
+    };
+    let options = options(case, channels)?;
+    let batch_norm = BatchNorm::new(context, options)?;
+    let synchronized = Synchronized::new(&batch_norm, end);
+    let make = Maker { context, shape, dtype: options.dtype };
+    let (weight, bias) = (make.input(case, "weight")?, make.input(case, "bias")?);
+    let (weight, bias) = (weight.as_ref().map(range), bias.as_ref().map(range));
+    let running = running_values(case, channels)?;
+    let running = running.map(|values| RunningStatistics::upload(context, &values)).transpose()?;
+    let saved = SavedStatistics::new(context, channels)?;
+    let gradient = |wanted: bool| wanted.then(|| make.vector_zeros()).transpose();
+    let (dweight, dbias) = (gradient(options.weight)?, gradient(options.bias)?);
+    let replaced = |tensor: &Tensor| (range(tensor), Accumulation::Replace);
+    let (dweight_range, dbias_range) = (dweight.as_ref().map(replaced), dbias.as_ref().map(replaced));
+
+    let mut outputs = Outputs::default();
+    if samples.is_empty() {
+        let tensors = WithoutSamples { parameters: [weight, bias], running: running.as_ref(), saved: &saved };
+        pollster::block_on(synchronized.submit_forward_without_samples(&tensors))?;
+        let tensors = GradientsWithoutSamples { saved: &saved, dweight: dweight_range, dbias: dbias_range };
+        pollster::block_on(synchronized.submit_backward_without_samples(&tensors))?;
+        for name in ["y", "dx"].into_iter().chain(case.input("residual").map(|_| "dresidual")) {
+            outputs.insert(name, sizes.clone(), Vec::new());
+        }
+    } else {
+        let elements = samples.start * sample_elements..samples.end * sample_elements;
+        let full = |name| case.values(name).map(|values| make.full(&values[elements.clone()])).transpose();
+        let (x, dy, residual) = (full("x")?, full("dy")?, full("residual")?);
+        let (x, dy) = (x.ok_or("x is missing")?, dy.ok_or("dy is missing")?);
+        let (y, dx) = (make.full_zeros()?, make.full_zeros()?);
+        let dresidual = residual.as_ref().map(|_| make.full_zeros()).transpose()?;
+        let forward = ForwardTensors {
+            weight,
+            bias,
+            running: running.as_ref(),
+            residual: residual.as_ref().map(range),
+            ..ForwardTensors::new(range(&x), range(&y), &saved)
+        };
+        pollster::block_on(synchronized.submit_forward(&shape, &forward))?;
+        let backward = BackwardTensors {
+            residual: residual.as_ref().map(range),
+            dx: Some(range(&dx)),
+            dresidual: dresidual.as_ref().map(range),
+            dweight: dweight_range,
+            dbias: dbias_range,
+            ..BackwardTensors::new(range(&x), range(&dy), &saved)
+        };
+        pollster::block_on(synchronized.submit_backward(&shape, &backward))?;
+        for (name, tensor) in [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)] {
+            if let Some(tensor) = tensor {
+                outputs.insert(name, sizes.clone(), tensor.download_blocking()?);
+            }
+        }
+    }
+    for (name, gradient) in [("dweight", dweight), ("dbias", dbias)] {
+        if let Some(gradient) = gradient {
+            outputs.insert(name, vec![channels], gradient.download_blocking()?);
+        }
+    }
+    let batch = saved.download_blocking(context)?;
+    outputs.insert("batch_mean", vec![channels], batch.mean);
+    outputs.insert("batch_var", vec![channels], batch.var);
+    outputs.num_batches_tracked = Some(case.num_batches_tracked);
+    if let Some(running) = running {
+        let running = running.download_blocking(context)?;
+        outputs.insert("running_mean", vec![channels], running.mean);
+        outputs.insert("running_var", vec![channels], running.var);
+        outputs.num_batches_tracked = Some(running.num_batches_tracked.into());
+        outputs.num_batches_skipped = Some(running.num_batches_skipped.into());
+    }
+    Ok(outputs)
+}

@@ -1,0 +1,84 @@
+//! What replicas tell one another: a head that says what it is about, and one record of each channel.
+
+use super::SyncError;
+use crate::options::{Dtype, Options};
+use crate::plan::{Monoid, WORD_BYTES};
+
+/// Words of the head: what the message is, and the settings that all replicas must share.
+const HEAD_WORDS: usize = 5;
+const MAGIC: u32 = u32::from_le_bytes(*b"WBN1");
+
+/// What all replicas must agree on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Head {
+    monoid: u32,
+    channels: u32,
+    epsilon: f32,
+    dtype: u32,
+}
+
+impl Head {
+    pub(super) fn new(monoid: Monoid, options: &Options) -> Self {
+        Self {
+            monoid: match monoid {
+                Monoid::Moments => 0,
+                Monoid::GradSums => 1,
+                Monoid::DoubleGradSums => 2,
+            },
+            channels: options.channels as u32,
+            epsilon: options.eps as f32,
+            dtype: match options.dtype {
+                Dtype::F32 => 0,
+                Dtype::F16 => 1,
+                Dtype::BF16 => 2,
+            },
+        }
+    }
+
+    fn words(self) -> [u32; HEAD_WORDS] {
+        [MAGIC, self.monoid, self.channels, self.epsilon.to_bits(), self.dtype]
+    }
+
+    /// The message of a replica that found `records`.
+    pub(super) fn encode(self, records: &[u32]) -> Vec<u8> {
+        self.words().iter().chain(records).flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The records in the message of replica `rank`, if it agrees with this one's.
+    pub(super) fn decode(self, rank: usize, message: &[u8], monoid: Monoid) -> Result<Vec<u32>, SyncError> {
+        let (words, rest) = message.as_chunks::<4>();
+        let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let malformed = |expected: u64| SyncError::Malformed { rank, actual: message.len() as u64, expected };
+        let records = u64::from(self.channels) * monoid.bytes();
+        let bytes = HEAD_WORDS as u64 * WORD_BYTES + records;
+        let Some((&[magic, found_monoid, channels, epsilon, dtype], found)) =
+            words.split_first_chunk::<HEAD_WORDS>()
+        else {
+            return Err(malformed(bytes));
+        };
+        if magic != MAGIC || !rest.is_empty() {
+            return Err(malformed(bytes));
+        }
+        let disagree = |what: &'static str, actual: String, expected: String| {
+            Err(SyncError::Disagree { rank, what, actual, expected })
+        };
+        let pass = |monoid| ["forward", "backward"].get(monoid as usize).unwrap_or(&"unknown").to_string();
+        let dtype_name = |code| ["f32", "f16", "bf16"].get(code as usize).unwrap_or(&"unknown").to_string();
+        if found_monoid != self.monoid {
+            return disagree("pass", pass(found_monoid), pass(self.monoid));
+        }
+        if channels != self.channels {
+            return disagree("number of channels", channels.to_string(), self.channels.to_string());
+        }
+        if epsilon != self.epsilon.to_bits() {
+            return disagree("eps", f32::from_bits(epsilon).to_string(), self.epsilon.to_string());
+        }
+        if dtype != self.dtype {
+            return disagree("dtype", dtype_name(dtype), dtype_name(self.dtype));
+        }
+        if found.len() as u64 * WORD_BYTES != records {
+            return Err(malformed(bytes));
+        }
+        Ok(found.to_vec())
+    }
+}
