@@ -1,19 +1,22 @@
 //! Training batch normalization as WGSL compute shaders under [wgpu](https://docs.rs/wgpu): Vulkan,
 //! Metal, DX12 and the browser.
 //!
-//! For each channel c, over the N samples and S spatial positions of a batch:
+//! For each channel c, over its m values (N samples times S spatial positions; fewer with a mask, ghost batches
+//! or replicas):
 //!
 //! ```text
-//! training     mean = Σx / (N·S)        variance = Σ(x − mean)² / (N·S)
-//! evaluation   mean = running_mean      variance = running_var
-//!              x̂ = (x − mean) / √(variance + ε)
-//!              y = γ·x̂ + β
-//! running      running_mean ← (1 − m)·running_mean + m·mean
-//!              running_var  ← (1 − m)·running_var  + m·Σ(x − mean)² / (N·S − 1)
-//! backward     dβ = Σdy      dγ = Σdy·x̂
-//! training     dx = γ/σ · (dy − mean(dy) − x̂·mean(dy·x̂))
-//! evaluation   dx = γ/σ · dy
+//! batch statistics   mean = Σx / m         variance = Σ(x − mean)² / m
+//! forward            σ = √(variance + ε)   x̂ = (x − mean) / σ
+//!                    z = γ·x̂ + β + residual          y = activation(z)
+//! running            running_mean ← (1 − momentum)·running_mean + momentum·mean
+//!                    running_var  ← (1 − momentum)·running_var  + momentum·variance·m/(m − 1)
+//! backward           g = dy·activation′(z) = dresidual
+//!                    dβ = Σg               dγ = Σg·x̂
+//! batch statistics   dx = γ/σ · (g − mean(g) − x̂·mean(g·x̂))
+//! other statistics   dx = γ/σ · g
 //! ```
+//!
+//! (S. Ioffe and C. Szegedy, *Batch Normalization*, 2015, Algorithms 1 and 2; `torch.nn.BatchNorm2d`.)
 //!
 //! There are two levels. [`Layer`] and [`Tensor`] are the short path: upload, forward, backward,
 //! download. [`BatchNorm`] is the recording path: it records into your encoder or pass, between your
@@ -62,23 +65,15 @@
 //!
 //! // Everything is checked and bound once …
 //! let forward = batch_norm.bind_forward(&shape, Mode::TRAINING, &ForwardTensors {
-//!     x: x.clone(),
-//!     y: buffer(shape.elements()),
-//!     weight: Some(weight.clone()),
+//!     weight: Some(weight),
 //!     bias: Some(bias),
-//!     running: None,
-//!     saved: &saved,
-//!     workspace: None,
+//!     ..ForwardTensors::new(x.clone(), buffer(shape.elements()), &saved)
 //! })?;
 //! let backward = batch_norm.bind_backward(&shape, Mode::TRAINING, &BackwardTensors {
-//!     x,
 //!     dx: Some(dy.clone()), // in place
-//!     dy,
-//!     weight: Some(weight),
-//!     saved: &saved,
 //!     dweight: Some((buffer(3), Accumulation::Add)), // gradient accumulation
 //!     dbias: Some((buffer(3), Accumulation::Add)),
-//!     workspace: None,
+//!     ..BackwardTensors::new(x, dy, &saved)
 //! })?;
 //!
 //! // … and recorded in every step, into an encoder or a compute pass.
@@ -89,12 +84,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Where to find what
+//!
+//! | | |
+//! |---|---|
+//! | float16, bfloat16 | [`Dtype`] |
+//! | activations, before or after | [`Activation`], [`Order`] |
+//! | residual and its gradient | [`ForwardTensors::residual`], [`BackwardTensors::dresidual`], [`Extras`] |
+//! | which statistics normalize, and how the running ones are updated | [`Mode`], [`Source`], [`Momentum`], [`Options::guarded`] |
+//! | masks and sequence lengths | [`Mask`] |
+//! | ghost batches | [`Options::ghost_batch`] |
+//! | `tf.nn.moments`, `tf.nn.batch_normalization` | [`submit_moments`], [`submit_batch_normalization`] |
+//! | statistics alone, population statistics, AdaBN | [`BatchNorm::bind_statistics`] |
+//! | the folded form for inference | [`Layer::submit_fold`], [`BatchNorm::bind_fold`] |
+//! | gradients of gradients | [`BatchNorm::bind_double_backward`] |
+//! | several devices or hosts | [`Synchronized`], [`Exchange`] |
+//! | the same in float64 on the CPU | [`mod@reference`] |
+//!
 //! # Numbers
 //!
 //! Statistics are exact to a few units in the last place whatever the mean: sums are taken relative to
 //! a value of the channel, and merged as `{count, mean_hi, mean_lo, M2}`. `y` is within
 //! 16·2⁻²⁴·(max|γ·x̂| + |β|) of the exact result and the variance within a relative 2·10⁻⁶; a constant
-//! channel gives exactly β. NaN and infinity spread within their channel and no further. The same
+//! channel gives exactly β. 16-bit results are rounded once. NaN and infinity spread within their channel and no further. The same
 //! input, plan and device give the same bits in every run.
 //!
 //! # Features

@@ -25,6 +25,16 @@ pub enum Source {
 
 /// Where the statistics come from that normalize, and whether the running ones take in the batch: two
 /// settings of their own, every combination runs.
+///
+/// ```
+/// use wgpu_batchnorm::{Mode, Source};
+///
+/// // Training with the running statistics, as they are before the batch, and not differentiated through them:
+/// // the gradient does not see that the normalization will follow, and γ/σ may grow without end (Ioffe and
+/// // Szegedy 2015, section 2).
+/// let naive = Mode { source: Source::Running, update: true };
+/// assert_ne!(naive, Mode::TRAINING);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mode {
     /// Which statistics normalize.
@@ -66,7 +76,20 @@ impl Dtype {
     }
 }
 
-/// A function of single elements that is fused with the normalization.
+/// A function of single elements that is fused with the normalization, forward and backward.
+///
+/// The gradient is taken from z = γ·x̂ + β + residual again (or from x, if the activation comes before), so nothing
+/// more is kept, and no tensor is read or written once more.
+///
+/// ```
+/// use wgpu_batchnorm::{Activation, Options, Order};
+///
+/// // y = silu(γ·x̂ + β + residual)
+/// let after = Options { activation: Activation::Silu, ..Options::new(64) };
+/// // y = γ·x̂ + β with x̂ that of relu(x)
+/// let before = Options { activation: Activation::Relu, order: Order::Pre, ..Options::new(64) };
+/// # assert!(after.validate().is_ok() && before.validate().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// v
@@ -125,8 +148,9 @@ pub struct Options {
     pub bias: bool,
     /// Whether running statistics are kept; without them there is no evaluation.
     pub running_statistics: bool,
-    /// Whether a batch with a statistic that is not finite leaves the running statistics of all channels
-    /// as they are, and is counted instead.
+    /// Whether a batch with a mean or variance that is not finite, in whatever channel, leaves the running
+    /// statistics of all channels as they are, and is counted as skipped instead
+    /// ([`RunningStatistics::num_batches_skipped`](crate::RunningStatistics::num_batches_skipped)).
     pub guarded: bool,
     /// The element type of x, y, dy, dx and the residual.
     pub dtype: Dtype,
@@ -135,7 +159,9 @@ pub struct Options {
     /// Whether the activation comes after the normalization, or before.
     pub order: Order,
     /// Ghost batches (Hoffer, Hubara and Soudry 2017): every run of so many samples, the last one maybe
-    /// shorter, is normalized with its own statistics. Without, the batch is one group.
+    /// shorter, is normalized with its own statistics; dγ and dβ are the sums over all, and the running statistics
+    /// take one update for each, in order. Without, the batch is one group. Statistics that are not the batch's
+    /// know no groups.
     pub ghost_batch: Option<usize>,
 }
 

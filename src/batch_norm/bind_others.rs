@@ -21,6 +21,27 @@ impl BatchNorm {
     /// mean of the batch means, and of the unbiased batch variances, accumulated on the device. Over another
     /// domain's data this is AdaBN (Li et al. 2016).
     ///
+    /// ```no_run
+    /// use wgpu_batchnorm::*;
+    ///
+    /// let context = Context::new_blocking()?;
+    /// let batch_norm = BatchNorm::new(&context, Options { momentum: Momentum::Cumulative, ..Options::new(3) })?;
+    /// let running = RunningStatistics::upload(&context, &RunningValues::start(3))?;
+    /// let saved = SavedStatistics::new(&context, 3)?;
+    /// let shape = Shape::new(&[8, 3, 16, 16], Layout::ChannelsFirst)?;
+    /// let batches = [Tensor::zeros(&context, shape)?, Tensor::zeros(&context, shape)?];
+    /// let mut encoder = context.device().create_command_encoder(&Default::default());
+    /// for x in &batches {
+    ///     let x = x.range().clone();
+    ///     let (running, saved) = (Some(&running), &saved);
+    ///     let tensors = StatisticsTensors { x, mask: None, running, saved, workspace: None };
+    ///     batch_norm.bind_statistics(&shape, &tensors)?.record(&mut encoder)?;
+    /// }
+    /// context.queue().submit([encoder.finish()]);
+    /// assert_eq!(running.download_blocking(&context)?.num_batches_tracked, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then.
     pub fn bind_statistics(
@@ -41,7 +62,8 @@ impl BatchNorm {
         Ok(BoundOperation::leaving(self, bindings, saved, origin))
     }
 
-    /// Checks and binds the gradient of the statistics: dx = (dmean + 2·(x − mean)·dvariance)/m.
+    /// Checks and binds the gradient of the statistics: dx = (dmean + 2·(x − mean)·dvariance)/m, of all ghost
+    /// batches with the same dmean and dvariance. [`submit_moments`](crate::submit_moments) has an example.
     ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then.
@@ -62,7 +84,8 @@ impl BatchNorm {
     }
 
     /// Checks and binds the folded form for inference, y = scale·x + offset with scale = γ/σ and
-    /// offset = β − γ·mean/σ: to be merged into the weights of a convolution before it.
+    /// offset = β − γ·mean/σ: to be merged into the weights of a convolution before it (PyTorch's
+    /// `fuse_conv_bn_eval`). [`Layer::submit_fold`](crate::Layer::submit_fold) folds a layer's own.
     ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then.
@@ -82,6 +105,40 @@ impl BatchNorm {
     /// Checks and binds a double backward pass: the gradients of ⟨dx, ddx⟩ + ⟨dγ, ddweight⟩ + ⟨dβ, ddbias⟩
     /// with respect to dy, x and γ (PyTorch's `batchnorm_double_backward`), in two passes over the tensors.
     /// The layer must be without activation; a residual plays no part.
+    ///
+    /// ```text
+    /// with batch statistics, ⟨·⟩ the mean over the m values of a channel, and g = dy, v = ddx:
+    /// G = g − ⟨g⟩ − x̂·⟨g·x̂⟩     V = v − ⟨v⟩ − x̂·⟨v·x̂⟩     f = ⟨g·v⟩ − ⟨g⟩·⟨v⟩ − ⟨g·x̂⟩·⟨v·x̂⟩
+    /// grad_dy     = γ/σ·V + ddweight·x̂ + ddbias
+    /// grad_x      = −γ/σ²·(f·x̂ + ⟨g·x̂⟩·V + ⟨v·x̂⟩·G) + ddweight/σ·G
+    /// grad_weight = m/σ·f
+    /// with other statistics:
+    /// grad_dy     = γ/σ·v + ddweight·x̂ + ddbias     grad_x = ddweight/σ·g     grad_weight = Σg·v/σ
+    /// ```
+    ///
+    /// ```no_run
+    /// use wgpu_batchnorm::*;
+    ///
+    /// # let context = Context::new_blocking()?;
+    /// # let batch_norm = BatchNorm::new(&context, Options::new(3))?;
+    /// # let shape = Shape::new(&[8, 3, 16, 16], Layout::ChannelsFirst)?;
+    /// # let saved = SavedStatistics::new(&context, 3)?;
+    /// # let zeros = || Tensor::zeros(&context, shape).map(|tensor| tensor.range().clone());
+    /// # let (x, dy, ddx, grad_dy, grad_x) = (zeros()?, zeros()?, zeros()?, zeros()?, zeros()?);
+    /// # let mut encoder = context.device().create_command_encoder(&Default::default());
+    /// // After a forward pass of this shape with these saved statistics:
+    /// let double = batch_norm.bind_double_backward(&shape, Mode::TRAINING, &DoubleBackwardTensors {
+    ///     ddweight: None,
+    ///     ddbias: None,
+    ///     mask: None,
+    ///     grad_weight: None,
+    ///     workspace: None,
+    ///     saved: &saved,
+    ///     x, dy, ddx, grad_dy, grad_x,
+    /// })?;
+    /// double.record(&mut encoder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then.

@@ -28,15 +28,14 @@ use std::sync::{Arc, Mutex};
 
 /// A batch normalization layer that records into the caller's encoder or pass.
 ///
-/// For each channel c, over the N samples and S positions of a batch:
+/// For each channel, over its m values:
 ///
 /// ```text
-/// training     mean = Σx / (N·S),  variance = Σ(x − mean)² / (N·S)
-/// evaluation   mean = running_mean,  variance = running_var
-///              σ = √(variance + ε),  x̂ = (x − mean) / σ,  y = γ·x̂ + β
-/// backward     dβ = Σdy,  dγ = Σdy·x̂
-/// training     dx = γ/σ · (dy − mean(dy) − x̂·mean(dy·x̂))
-/// evaluation   dx = γ/σ · dy
+/// statistics   mean = Σx / m,  variance = Σ(x − mean)² / m; or those that are running or given
+/// forward      σ = √(variance + ε),  x̂ = (x − mean) / σ,  y = activation(γ·x̂ + β + residual)
+/// backward     g = dy·activation′(γ·x̂ + β + residual) = dresidual,  dβ = Σg,  dγ = Σg·x̂
+/// batch        dx = γ/σ · (g − mean(g) − x̂·mean(g·x̂))
+/// otherwise    dx = γ/σ · g
 /// ```
 ///
 /// [`BatchNorm::bind_forward`] and [`BatchNorm::bind_backward`] check everything and make the bind

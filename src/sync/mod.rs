@@ -31,6 +31,36 @@ use thiserror::Error;
 ///
 /// Every pass submits, waits for its records and submits again; passes in evaluation need no exchange, and are
 /// those of the layer itself.
+///
+/// ```text
+/// forward    (m, mean, M2) = ⊕ᵣ (mᵣ, meanᵣ, M2ᵣ)   with Chan's merge, M2 = Σ(x − mean)²
+/// backward   (Σg, Σg·x̂)   = Σᵣ (Σgᵣ, Σgᵣ·x̂ᵣ)
+/// ```
+///
+/// ```no_run
+/// use wgpu_batchnorm::*;
+///
+/// // Two replicas in threads of their own; they could be processes or hosts with another Exchange.
+/// let threads: Vec<_> = InProcess::group(2)
+///     .into_iter()
+///     .map(|end| {
+///         std::thread::spawn(move || -> Result<BatchStatistics, Box<dyn std::error::Error + Send + Sync>> {
+///             let context = Context::new_blocking()?;
+///             let options = Options { weight: false, bias: false, running_statistics: false, ..Options::new(3) };
+///             let synchronized = Synchronized::new(&BatchNorm::new(&context, options)?, end);
+///             let shape = Shape::new(&[2, 3, 8, 8], Layout::ChannelsFirst)?;
+///             let (x, y) = (Tensor::zeros(&context, shape)?, Tensor::zeros(&context, shape)?);
+///             let saved = SavedStatistics::new(&context, 3)?;
+///             let tensors = ForwardTensors::new(x.range().clone(), y.range().clone(), &saved);
+///             pollster::block_on(synchronized.submit_forward(&shape, &tensors))?;
+///             Ok(saved.download_blocking(&context)?)
+///         })
+///     })
+///     .collect();
+/// for thread in threads {
+///     assert_eq!(thread.join().expect("no panic").expect("no error").count, 2.0 * 128.0);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Synchronized<E> {
     batch_norm: BatchNorm,

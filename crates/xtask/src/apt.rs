@@ -1,6 +1,7 @@
-//! Installing Mesa's software adapter on Debian and Ubuntu.
+//! Installing Mesa's software adapter on Debian and Ubuntu, and fetching packages.
 
 use anyhow::{Context as _, bail};
+use cargo_metadata::camino::Utf8Path;
 use std::process::{Command, Stdio};
 
 const UPDATE: &[&str] = &["apt-get", "update"];
@@ -53,13 +54,29 @@ pub(crate) fn install() -> anyhow::Result<()> {
     run(&install).with_context(by_hand)
 }
 
+/// Fetches a package and unpacks it into `folder`, without installing it. Takes no rights.
+pub(crate) fn unpack(package: &str, folder: &Utf8Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
+    let by_hand = || format!("fetching {package} takes Debian's apt-get and dpkg-deb, and package lists");
+    run_in(folder, &["apt-get", "download", package]).with_context(by_hand)?;
+    let entries = folder.read_dir_utf8().with_context(|| format!("cannot read {folder}"))?;
+    let archive =
+        entries.flatten().map(|entry| entry.into_path()).find(|path| path.extension() == Some("deb"));
+    let archive = archive.with_context(|| format!("apt-get has left no package in {folder}"))?;
+    run(&["dpkg-deb", "--extract", archive.as_str(), folder.as_str()]).with_context(by_hand)
+}
+
 fn run(words: &[&str]) -> anyhow::Result<()> {
+    run_in(".".into(), words)
+}
+
+fn run_in(folder: &Utf8Path, words: &[&str]) -> anyhow::Result<()> {
     let line = words.join(" ");
     eprintln!("+ {line}");
     let [program, arguments @ ..] = words else { bail!("an empty command line") };
     let mut command = Command::new(program);
     // apt's output is not that of the command which needs the adapter.
-    command.args(arguments).stdin(Stdio::null()).stdout(std::io::stderr());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(std::io::stderr());
     let status = command.status().with_context(|| format!("cannot run {line}"))?;
     if status.success() { Ok(()) } else { bail!("{line}: {status}") }
 }

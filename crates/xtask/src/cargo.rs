@@ -10,10 +10,13 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 /// The name of the program that `crates/cli` builds.
 const PROGRAM: &str = "batchnorm";
 
+/// The root of the workspace.
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
 /// The cargo that runs us, in the root of the workspace, so that it works on the default members.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    command.current_dir(ROOT);
     command
 }
 

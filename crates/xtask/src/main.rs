@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod msrv;
 mod passed_on;
+mod swiftshader;
 mod system;
 mod test;
 
@@ -29,6 +30,7 @@ enum Command {
     Bench(bench::Arguments),
     Test(test::Arguments),
     Msrv(msrv::Arguments),
+    Swiftshader(swiftshader::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Msrv(arguments) => msrv::run(&arguments),
+        Command::Swiftshader(arguments) => swiftshader::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -69,7 +72,7 @@ mod tests {
     fn an_unknown_command_lists_the_known_ones() {
         let error = Arguments::try_parse_from(["xtask", "build"]).map(|_| ());
         let error = error.map_err(|error| with_known_commands(error).to_string());
-        let lists = |error: &String| error.contains("the commands are bench, test, msrv");
+        let lists = |error: &String| error.contains("the commands are bench, test, msrv, swiftshader");
         assert!(error.as_ref().is_err_and(lists), "{error:?}");
     }
 
