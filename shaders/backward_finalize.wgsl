@@ -3,10 +3,7 @@
 // records: planes of C, see records.wgsl. Dispatch: COLUMNS channels a workgroup.
 @group(0) @binding(12) var<storage, read_write> records: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     var total = identity();
     for (var group = 0u; group < params.groups; group++) {
         let sums = collect_sums(group, place, lane);

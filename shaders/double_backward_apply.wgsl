@@ -4,10 +4,7 @@
 @group(0) @binding(26) var<storage, read_write> grad_dy: array<Stored>;
 @group(0) @binding(27) var<storage, read_write> grad_x: array<Stored>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     let a = affine_of(place);
     let inv_std = held(INV_STD, place);
     let means = second_held_of(place);

@@ -5,10 +5,7 @@
 @group(0) @binding(11) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(12) var<storage, read_write> records: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     let channel = place.plane_channel;
     var grad_of_weight = 0.0;
     for (var group = 0u; group < params.groups; group++) {

@@ -3,10 +3,7 @@
 // Dispatch: one workgroup a tile.
 @group(0) @binding(12) var<storage, read_write> records: array<Bits>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     let a = affine_of(place);
     let inv_std = spread(held(INV_STD, place));
     var cursor = seek(place);

@@ -1,9 +1,6 @@
 // normalize: y = activation(((x − mean_hi) − mean_lo) · γ/σ + β + residual).
 // x, y, residual: the part's vectors; saved: planes of finalize. Dispatch: one workgroup a tile.
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     let a = affine_of(place);
     var cursor = seek(place);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one

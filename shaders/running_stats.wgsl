@@ -8,10 +8,7 @@
 @group(0) @binding(10) var<storage, read_write> saved: array<f32>;
 @group(0) @binding(19) var<storage, read_write> num_batches_skipped: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     let channel = place.plane_channel;
     for (var group = 0u; group < params.groups; group++) {
         let count = saved[plane(group, COUNT, channel)];

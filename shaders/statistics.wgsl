@@ -3,10 +3,7 @@
 // Every lane takes the moments of UNROLL loads at a time; lanes of one column are merged by reduce().
 @group(0) @binding(12) var<storage, read_write> records: array<Bits>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (channel_tile_of(workgroup) >= params.channel_tiles) { return; }
-    let place = place_of(workgroup, lane);
+fn run(place: Place, lane: u32) {
     var cursor = seek(place);
     var moments = identity();
     var lost = Channel(0.0);

@@ -5,7 +5,8 @@ use crate::batch_norm::{
     StatisticsTensors,
 };
 use crate::context::Context;
-use crate::options::{Mode, Options, OptionsError};
+use crate::mode::Mode;
+use crate::options::{Options, OptionsError};
 use crate::plan::{Accumulation, WORD_BYTES};
 use crate::state::{GivenStatistics, SavedStatistics};
 use crate::tensor::{Tensor, Vector};

@@ -119,10 +119,12 @@ mod buffer;
 mod cache;
 mod context;
 mod device;
+mod elementwise;
 mod functional;
 mod kernels;
 mod layer;
 mod mask;
+mod mode;
 mod options;
 mod params;
 mod plan;
@@ -142,6 +144,7 @@ pub use batch_norm::{
 pub use buffer::{BufferRange, TensorError};
 pub use context::{Context, ContextError};
 pub use device::DeviceError;
+pub use elementwise::{Activation, Dtype, Order};
 pub use functional::{
     BatchNormalization, BatchNormalizationGradients, FunctionalError, Moments, submit_batch_normalization,
     submit_moments,
@@ -149,7 +152,8 @@ pub use functional::{
 pub use kernels::Step;
 pub use layer::{Extras, Gradients, Layer, LayerError};
 pub use mask::{Mask, MaskError};
-pub use options::{Activation, Dtype, Mode, Momentum, Options, OptionsError, Order, Source};
+pub use mode::{Mode, Source};
+pub use options::{Momentum, Options, OptionsError};
 pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Wanted};
 pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};

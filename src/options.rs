@@ -1,5 +1,6 @@
 //! The settings of a batch normalization layer.
 
+use crate::elementwise::{Activation, Dtype, Order};
 use thiserror::Error;
 
 /// How much a new batch counts in the running statistics.
@@ -10,118 +11,6 @@ pub enum Momentum {
     MovingAverage(f64),
     /// The mean over all batches so far, PyTorch's `momentum = None`: m = 1 / (batches before + 1).
     Cumulative,
-}
-
-/// Which statistics normalize.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// Those of the batch; the gradient goes through them.
-    Batch,
-    /// The running ones as they are before the pass; constants to the gradient.
-    Running,
-    /// A mean and a variance that the caller gives; the gradient with respect to them can be asked for.
-    Given,
-}
-
-/// Where the statistics come from that normalize, and whether the running ones take in the batch: two
-/// settings of their own, every combination runs.
-///
-/// ```
-/// use wgpu_batchnorm::{Mode, Source};
-///
-/// // Training with the running statistics, as they are before the batch, and not differentiated through them:
-/// // the gradient does not see that the normalization will follow, and γ/σ may grow without end (Ioffe and
-/// // Szegedy 2015, section 2).
-/// let naive = Mode { source: Source::Running, update: true };
-/// assert_ne!(naive, Mode::TRAINING);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mode {
-    /// Which statistics normalize.
-    pub source: Source,
-    /// Whether the running statistics, where there are any, take in those of the batch by the rule of
-    /// [`Options::momentum`].
-    pub update: bool,
-}
-
-impl Mode {
-    /// Normalize with the statistics of the batch, and update the running ones where there are any.
-    pub const TRAINING: Self = Self { source: Source::Batch, update: true };
-    /// Normalize with the running statistics, which stay as they are.
-    pub const EVALUATION: Self = Self { source: Source::Running, update: false };
-    /// Normalize with given statistics; the running ones stay as they are.
-    pub const GIVEN: Self = Self { source: Source::Given, update: false };
-}
-
-/// The element type of x, y, dy, dx and the residual. Statistics and everything per channel are f32, and
-/// so is all arithmetic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Dtype {
-    /// IEEE 754 binary32.
-    #[default]
-    F32,
-    /// IEEE 754 binary16, two to a 32-bit word, the first one in the lower half; rounded to nearest even.
-    F16,
-    /// The upper half of a binary32 (bfloat16), stored like [`Dtype::F16`].
-    BF16,
-}
-
-impl Dtype {
-    /// Bytes of one element.
-    pub fn bytes(self) -> u64 {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::BF16 => 2,
-        }
-    }
-}
-
-/// A function of single elements that is fused with the normalization, forward and backward.
-///
-/// The gradient is taken from z = γ·x̂ + β + residual again (or from x, if the activation comes before), so nothing
-/// more is kept, and no tensor is read or written once more.
-///
-/// ```
-/// use wgpu_batchnorm::{Activation, Options, Order};
-///
-/// // y = silu(γ·x̂ + β + residual)
-/// let after = Options { activation: Activation::Silu, ..Options::new(64) };
-/// // y = γ·x̂ + β with x̂ that of relu(x)
-/// let before = Options { activation: Activation::Relu, order: Order::Pre, ..Options::new(64) };
-/// # assert!(after.validate().is_ok() && before.validate().is_ok());
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Activation {
-    /// v
-    #[default]
-    None,
-    /// max(0, v); its derivative at 0 is 0 (PyTorch's `relu`).
-    Relu,
-    /// v where v > 0, else slope·v; its derivative at 0 is the slope (PyTorch's `leaky_relu`).
-    LeakyRelu {
-        /// The slope for v ≤ 0; PyTorch's default is 0.01.
-        negative_slope: f64,
-    },
-    /// v·sigmoid(v), also called swish (PyTorch's `silu`).
-    Silu,
-    /// v·Φ(v), Φ the normal distribution function (PyTorch's `gelu`).
-    Gelu,
-    /// v/2·(1 + tanh(√(2/π)·(v + 0.044715·v³))) (PyTorch's `gelu` with `approximate="tanh"`).
-    GeluTanh,
-    /// 1/(1 + exp(−v))
-    Sigmoid,
-    /// tanh(v)
-    Tanh,
-}
-
-/// Where the activation stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Order {
-    /// y = activation(γ·x̂ + β + residual)
-    #[default]
-    Post,
-    /// y = γ·x̂ + β + residual, with x̂ that of activation(x), whose statistics are taken.
-    Pre,
 }
 
 /// The settings of a batch normalization layer over `channels` channels.

@@ -3,7 +3,7 @@
 use crate::buffer::BufferRange;
 use crate::context::{Context, lock};
 use crate::device::{DeviceError, Download, create_buffer_with};
-use crate::options::Source;
+use crate::mode::Source;
 use crate::shape::Shape;
 use std::sync::{Arc, Mutex};
 

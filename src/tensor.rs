@@ -3,7 +3,7 @@
 use crate::buffer::BufferRange;
 use crate::context::Context;
 use crate::device::{DeviceError, create_buffer, create_buffer_with};
-use crate::options::Dtype;
+use crate::elementwise::Dtype;
 use crate::shape::Shape;
 use half::{bf16, f16};
 use thiserror::Error;

@@ -2,7 +2,7 @@
 
 use super::tensor_list::TensorList;
 use super::{BackwardTensors, BatchNorm, BatchNormError, BoundOperation, ForwardTensors};
-use crate::options::{Mode, Source};
+use crate::mode::{Mode, Source};
 use crate::plan::{Operation, Pass, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;

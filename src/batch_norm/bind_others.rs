@@ -6,7 +6,7 @@ use super::{
     BatchNorm, BatchNormError, BoundOperation, DoubleBackwardTensors, FoldTensors, MomentsBackwardTensors,
     StatisticsTensors,
 };
-use crate::options::{Mode, Source};
+use crate::mode::{Mode, Source};
 use crate::plan::{Operation, Pass};
 use crate::resource::Resource;
 use crate::shape::Shape;

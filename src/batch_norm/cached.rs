@@ -4,7 +4,7 @@ use super::{BackwardTensors, BatchNorm, BatchNormError, ForwardTensors, Recorder
 use crate::buffer::BufferRange;
 use crate::context::lock;
 use crate::mask::Mask;
-use crate::options::Mode;
+use crate::mode::Mode;
 use crate::plan::Accumulation;
 use crate::shape::Shape;
 use crate::state::RunningStatistics;

@@ -3,8 +3,9 @@
 use crate::buffer::TensorError;
 use crate::context::ProgramError;
 use crate::device::DeviceError;
+use crate::elementwise::{Activation, Dtype};
 use crate::mask::MaskError;
-use crate::options::{Activation, Dtype, Source};
+use crate::mode::Source;
 use crate::plan::PlanError;
 use crate::program::BindError;
 use crate::shape::Shape;

@@ -18,8 +18,10 @@ pub use tensors::{
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::device::DeviceError;
+use crate::elementwise::Activation;
 use crate::mask::Mask;
-use crate::options::{Activation, Mode, Options, OptionsError, Source};
+use crate::mode::{Mode, Source};
+use crate::options::{Options, OptionsError};
 use crate::plan::{Operation, Pass, Plan, PlanError, Wanted};
 use crate::shape::Shape;
 use crate::state::SavedStatistics;

@@ -3,7 +3,7 @@
 use super::{BatchNorm, BatchNormError};
 use crate::buffer::{self, Bound, BufferRange, TensorError};
 use crate::mask::Mask;
-use crate::options::Source;
+use crate::mode::Source;
 use crate::plan::{Operation, PLANES, WORD_BYTES};
 use crate::program::Bindings;
 use crate::resource::Resource;

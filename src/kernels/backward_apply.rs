@@ -3,7 +3,8 @@
 
 use super::Step;
 use super::backward_reduce::add_epilogue;
-use crate::options::{Activation, Source};
+use crate::elementwise::Activation;
+use crate::mode::Source;
 use crate::plan::{Dispatch, Pass, Problem, Wanted, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
@@ -33,7 +34,9 @@ pub(crate) fn moments_backward_apply(problem: &Problem<'_>) -> Vec<Dispatch> {
     let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &traversal);
     problem.add_planes(&mut kernel, &traversal, PLANES_COEFFICIENTS, Resource::Coefficients);
     problem.add_activation(&mut kernel);
-    for file in [RESIDUAL_NONE, READ_NO_DY, DX_BATCH_STATISTICS, READ_X, OUTPUT_DX, DRESIDUAL_DISCARDED] {
+    for file in
+        [TAKEN_BACK, RESIDUAL_NONE, READ_NO_DY, DX_BATCH_STATISTICS, READ_X, OUTPUT_DX, DRESIDUAL_DISCARDED]
+    {
         kernel.file(file);
     }
     kernel.bind(&[Resource::X, Resource::Dx]);

@@ -20,6 +20,7 @@ pub(crate) fn backward_reduce(problem: &Problem<'_>, pass: Pass) -> (Vec<Dispatc
 
 /// The activation, and the residual if the gradient depends on it.
 pub(super) fn add_epilogue(problem: &Problem<'_>, kernel: &mut Kernel, pass: Pass) {
+    kernel.file(TAKEN_BACK);
     problem.add_activation(kernel);
     let residual = pass.residual && problem.gradient_depends_on_output();
     kernel.slot(residual, RESIDUAL_ADDED, &[Resource::Residual], RESIDUAL_NONE);

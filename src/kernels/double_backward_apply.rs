@@ -1,7 +1,7 @@
 //! `double_backward_apply`: the gradients of dy and x from the cotangent ddx of dx.
 
 use super::Step;
-use crate::options::Source;
+use crate::mode::Source;
 use crate::plan::{Dispatch, Problem, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;

@@ -2,7 +2,7 @@
 //! `double_backward_apply`.
 
 use super::Step;
-use crate::options::Source;
+use crate::mode::Source;
 use crate::plan::{Dispatch, Problem, Records};
 use crate::resource::Resource;
 use crate::shader::parts::*;

@@ -2,7 +2,7 @@
 //! merged record.
 
 use super::Step;
-use crate::options::Source;
+use crate::mode::Source;
 use crate::plan::{Dispatch, Kernel, Problem, Records};
 use crate::resource::Resource;
 use crate::shader::parts::*;

@@ -1,6 +1,6 @@
 //! What can be planned for.
 
-use crate::options::{Mode, Source};
+use crate::mode::{Mode, Source};
 
 /// How a gradient per channel is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

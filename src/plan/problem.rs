@@ -1,14 +1,14 @@
 //! From a tensor and a device to dispatches: the part of planning that all steps share.
 
+use super::kernel::Kernel;
+use super::part::Part;
 use super::tile::{Tile, Work};
-use super::traits::{DeviceKind, DeviceTraits};
-use super::view::{Part, View};
+use super::traits::DeviceTraits;
+use super::view::View;
 use super::{Dispatch, Piece, WORD_BYTES};
-use crate::kernels::Step;
-use crate::options::{Activation, Dtype, Options, Order};
+use crate::options::Options;
 use crate::params::Params;
 use crate::resource::Resource;
-use crate::shader::parts::{self, Part as File};
 use crate::shape::Shape;
 
 /// What the steps of one plan have in common.
@@ -21,14 +21,14 @@ pub(crate) struct Problem<'a> {
     /// C.
     pub(crate) channels: u64,
     /// Whether only the positions that a mask shows count.
-    mask: bool,
+    pub(super) mask: bool,
     /// The fields that are the same in every dispatch.
     common: Params,
 }
 
 /// How the big tensors are traversed by one step.
 pub(crate) struct Traversal {
-    view: View,
+    pub(super) view: View,
     pub(crate) tile: Tile,
     parts: Vec<Part>,
     /// For each part, the splits of the segments of its group before its own.
@@ -52,44 +52,6 @@ impl Records {
     /// `splits` records for each channel, of one group.
     pub(crate) fn of_one_group(splits: u64) -> Self {
         Self { groups: 1, splits, last_splits: splits }
-    }
-}
-
-/// Which files make the kernel of a step, and what it binds.
-#[derive(Clone)]
-pub(crate) struct Kernel {
-    step: Step,
-    files: Vec<File>,
-    resources: Vec<Resource>,
-}
-
-impl Kernel {
-    /// A kernel of these files that binds nothing yet.
-    pub(crate) fn new(step: Step, files: impl IntoIterator<Item = File>) -> Self {
-        Self { step, files: files.into_iter().collect(), resources: Vec::new() }
-    }
-
-    /// Adds a file that binds nothing.
-    pub(crate) fn file(&mut self, file: File) -> &mut Self {
-        self.files.push(file);
-        self
-    }
-
-    /// Adds what a file binds.
-    pub(crate) fn bind(&mut self, resources: &[Resource]) -> &mut Self {
-        self.resources.extend(resources);
-        self
-    }
-
-    /// Adds a file and what it binds, if it is wanted, or else the file that does without.
-    pub(crate) fn slot(
-        &mut self,
-        wanted: bool,
-        with: File,
-        resources: &[Resource],
-        without: File,
-    ) -> &mut Self {
-        if wanted { self.file(with).bind(resources) } else { self.file(without) }
     }
 }
 
@@ -154,77 +116,6 @@ impl<'a> Problem<'a> {
             }
             tile.blocks *= 2;
         }
-    }
-
-    /// A kernel that goes over the big tensors, with the files of the axes that all of these have.
-    pub(crate) fn tensor_kernel(&self, step: Step, main: File, traversal: &Traversal) -> Kernel {
-        let view = &traversal.view;
-        let packing = match (self.options.dtype, view.width()) {
-            (Dtype::F32, _) => parts::PACKING_WHOLE,
-            (_, 1) => parts::PACKING_HALF_1,
-            (_, 2) => parts::PACKING_HALF_2,
-            _ => parts::PACKING_HALF_4,
-        };
-        let subtract = match self.device.kind {
-            DeviceKind::Gpu => parts::SUBTRACT_OPAQUE,
-            DeviceKind::Cpu => parts::SUBTRACT_PLAIN,
-        };
-        // A flat kernel finds the group of each element by itself.
-        let ghost = view.groups() > 1 && !view.is_flat();
-        let grouping = if ghost { parts::GROUPING_GHOST } else { parts::GROUPING_WHOLE };
-        let mut kernel =
-            Kernel::new(step, [parts::PARAMS, grouping, parts::TILE, traversal.tile.vector(), packing]);
-        match self.options.dtype {
-            Dtype::F32 => &mut kernel,
-            Dtype::F16 => kernel.file(parts::ELEMENT_F16),
-            Dtype::BF16 => kernel.file(parts::ELEMENT_BF16),
-        };
-        let mask = if view.is_flat() { parts::SEGMENT_MASK_FLAT } else { parts::SEGMENT_MASK };
-        kernel.file(view.file()).file(subtract).file(main);
-        kernel.slot(self.mask, mask, &[Resource::Mask], parts::SEGMENT_ALL);
-        kernel
-    }
-
-    /// The files for `moments_of_block`.
-    pub(crate) fn block(&self) -> File {
-        if self.mask { parts::BLOCK_MASKED } else { parts::BLOCK_ALL }
-    }
-
-    /// Adds the planes that a kernel over the tensors reads of each channel.
-    pub(crate) fn add_planes(&self, kernel: &mut Kernel, traversal: &Traversal, file: File, from: Resource) {
-        kernel.file(parts::PLANES).file(parts::AFFINE).file(file).bind(&[from]);
-        if !traversal.view.is_flat() {
-            kernel.file(parts::HELD);
-        }
-    }
-
-    /// Adds the activation, and where it stands.
-    pub(crate) fn add_activation(&self, kernel: &mut Kernel) {
-        let (file, helper) = match self.options.activation {
-            Activation::None => {
-                kernel.file(parts::ORDER_NONE);
-                return;
-            }
-            Activation::Relu => (parts::ACTIVATION_RELU, None),
-            Activation::LeakyRelu { .. } => (parts::ACTIVATION_LEAKY_RELU, None),
-            Activation::Silu => (parts::ACTIVATION_SILU, Some(parts::LOGISTIC)),
-            Activation::Gelu => (parts::ACTIVATION_GELU, None),
-            Activation::GeluTanh => (parts::ACTIVATION_GELU_TANH, Some(parts::LOGISTIC)),
-            Activation::Sigmoid => (parts::ACTIVATION_SIGMOID, Some(parts::LOGISTIC)),
-            Activation::Tanh => (parts::ACTIVATION_TANH, Some(parts::HYPERBOLIC_TANGENT)),
-        };
-        kernel.file(file).file(match self.options.order {
-            Order::Post => parts::ORDER_POST,
-            Order::Pre => parts::ORDER_PRE,
-        });
-        if let Some(helper) = helper {
-            kernel.file(helper);
-        }
-    }
-
-    /// Whether the gradient depends on what enters the activation after the normalization.
-    pub(crate) fn gradient_depends_on_output(&self) -> bool {
-        self.options.activation != Activation::None && self.options.order == Order::Post
     }
 
     /// A dispatch of `kernel` for each part of the big tensors.
@@ -293,19 +184,8 @@ impl<'a> Problem<'a> {
     }
 
     /// The tile of the step that merges `records` per channel.
-    pub(crate) fn tile_of_records(&self, records: Records) -> Tile {
+    pub(super) fn tile_of_records(&self, records: Records) -> Tile {
         Tile::per_channel(records.splits, self.channels, self.device)
-    }
-
-    /// A kernel that touches no big tensor.
-    pub(crate) fn channel_kernel(&self, step: Step, main: File) -> Kernel {
-        let axes = [parts::PARAMS, parts::GROUPING_WHOLE, parts::TILE, parts::PER_CHANNEL];
-        Kernel::new(step, axes.into_iter().chain([parts::PLANES, parts::EXACT, main]))
-    }
-
-    /// Adds what merges the records of a channel.
-    pub(crate) fn add_merge(&self, kernel: &mut Kernel, records: Records) {
-        kernel.file(self.tile_of_records(records).reduction()).file(parts::MERGE);
     }
 
     /// One dispatch of `kernel` for all channels, merging `records` for each.

@@ -2,7 +2,8 @@
 
 use super::{Dispatch, Monoid, Operation, Pass, Problem, Records, Wanted};
 use crate::kernels::{self, GradientOutcome, Outcome, Statistics, Sums};
-use crate::options::{Options, Source};
+use crate::mode::Source;
+use crate::options::Options;
 use crate::resource::Resource;
 
 /// The dispatches of an operation, and what they need beside the tensors.

@@ -1,7 +1,8 @@
 //! How the lanes of a workgroup share the work: the numbers that shape a kernel.
 
+use super::part::Part;
 use super::traits::{DeviceKind, DeviceTraits};
-use super::view::{Part, View};
+use super::view::View;
 use crate::shader::parts::{self, Part as File};
 
 /// What a dispatch does with the big tensors.

@@ -45,6 +45,7 @@ parts! {
     DOUBLE_BACKWARD_APPLY = "double_backward_apply.wgsl",
     // What several steps share.
     AFFINE = "shared/affine.wgsl",
+    ENTRY = "shared/entry.wgsl",
     EXACT = "shared/exact.wgsl",
     HELD = "shared/held.wgsl",
     HYPERBOLIC_TANGENT = "shared/hyperbolic_tangent.wgsl",
@@ -59,6 +60,7 @@ parts! {
     RECORDS = "shared/records.wgsl",
     SECOND_PLANES = "shared/second_planes.wgsl",
     STATISTICS_OF_CHANNEL = "shared/statistics.wgsl",
+    TAKEN_BACK = "shared/taken_back.wgsl",
     TILE = "shared/tile.wgsl",
     // The slots: one file of each folder.
     ACTIVATION_GELU = "shared/activation/gelu.wgsl",

@@ -1,7 +1,8 @@
 //! What replicas tell one another: a head that says what it is about, and one record of each channel.
 
 use super::SyncError;
-use crate::options::{Dtype, Options};
+use crate::elementwise::Dtype;
+use crate::options::Options;
 use crate::plan::{Monoid, WORD_BYTES};
 
 /// Words of the head: what the message is, and the settings that all replicas must share.

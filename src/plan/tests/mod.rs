@@ -5,7 +5,8 @@
 mod variants;
 
 use super::*;
-use crate::options::{Dtype, Mode, Source};
+use crate::elementwise::Dtype;
+use crate::mode::{Mode, Source};
 use crate::shape::Layout;
 use proptest::prelude::*;
 use std::collections::HashSet;

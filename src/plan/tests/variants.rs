@@ -1,7 +1,8 @@
 //! Shaders without a device: every variant that a plan can hold is valid WGSL and agrees with the host.
 
 use super::*;
-use crate::options::{Momentum, Order};
+use crate::elementwise::Order;
+use crate::options::Momentum;
 
 /// Every operation, with every choice it has.
 fn all_operations() -> Vec<Operation> {

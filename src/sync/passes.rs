@@ -1,0 +1,233 @@
+//! The passes of a synchronized layer: a local half, an exchange, and a merged half.
+
+use super::message::Head;
+use super::{Exchange, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
+use crate::batch_norm::tensor_list::TensorList;
+use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, BoundOperation, ForwardTensors};
+use crate::buffer::BufferRange;
+use crate::context::lock;
+use crate::device::create_buffer;
+use crate::mode::{Mode, Source};
+use crate::plan::{Monoid, Operation, Pass, Wanted};
+use crate::resource::Resource;
+use crate::shape::Shape;
+use crate::state::{Origin, download};
+use std::sync::Mutex;
+
+const TRAINING: Mode = Mode::TRAINING;
+
+impl<E: Exchange> Synchronized<E> {
+    /// The layer with a transport to the other replicas.
+    pub fn new(batch_norm: &BatchNorm, exchange: E) -> Self {
+        Self { batch_norm: batch_norm.clone(), exchange, records: Mutex::new(None) }
+    }
+
+    /// The layer.
+    pub fn batch_norm(&self) -> &BatchNorm {
+        &self.batch_norm
+    }
+
+    /// The transport.
+    pub fn exchange(&self) -> &E {
+        &self.exchange
+    }
+
+    /// Runs a forward pass in training on this replica's samples.
+    ///
+    /// # Errors
+    /// [`SyncError`] if the pass does not fit, or the replicas do not get together.
+    pub async fn submit_forward(&self, shape: &Shape, tensors: &ForwardTensors<'_>) -> Result<(), SyncError> {
+        let records = self.records(shape, Monoid::Moments)?;
+        let in_place = tensors.y.starts_with(&tensors.x);
+        // Everything is checked before the others are told anything.
+        let mut merged = TensorList::new(&self.batch_norm, shape);
+        let pass = self.batch_norm.list_forward(&mut merged, shape, TRAINING, tensors);
+        let replicas = self.exchange.replicas();
+        let operation = Operation::MergedForward { pass, in_place, replicas, samples: true };
+        let bytes = self.record_bytes(shape, operation)?;
+        merged.saved(tensors.saved, 1).records(&records, bytes);
+        let merged = merged.bind(operation, tensors.workspace.as_ref())?;
+        let origin = Origin { shape: *shape, source: Source::Batch, mask: pass.mask };
+        let merged = BoundOperation::leaving(&self.batch_norm, merged, tensors.saved, origin);
+
+        let operation = Operation::LocalStatistics { pass };
+        let bytes = self.record_bytes(shape, operation)?;
+        let mut local = TensorList::new(&self.batch_norm, shape);
+        local.tensor(Resource::X, &tensors.x).mask(tensors.mask).records(&records, bytes);
+        let local = local.bind(operation, tensors.workspace.as_ref())?;
+        self.submit(&BoundOperation::free(&self.batch_norm, local))?;
+        self.exchange_records(Some(&records), Monoid::Moments, pass.mask).await?;
+        self.submit(&merged)
+    }
+
+    /// Takes part in a forward pass in training without samples; the running statistics are updated as on
+    /// all replicas.
+    ///
+    /// # Errors
+    /// [`SyncError`] if the pass does not fit, or the replicas do not get together.
+    pub async fn submit_forward_without_samples(
+        &self,
+        tensors: &WithoutSamples<'_>,
+    ) -> Result<(), SyncError> {
+        let WithoutSamples { parameters: [weight, bias], running, saved } = tensors;
+        let options = self.batch_norm.options();
+        let shape = Shape::of_channels(options.channels);
+        let records = self.records(&shape, Monoid::Moments)?;
+        let (pass, replicas) = (Pass::from(TRAINING), self.exchange.replicas());
+        let operation = Operation::MergedForward { pass, in_place: false, replicas, samples: false };
+        let bytes = self.record_bytes(&shape, operation)?;
+        let mut list = TensorList::new(&self.batch_norm, &shape);
+        list.parameter(Resource::Weight, options.weight, weight.as_ref());
+        list.parameter(Resource::Bias, options.bias, bias.as_ref());
+        list.running(options.running_statistics, *running).saved(saved, 1).records(&records, bytes);
+        let bindings = list.bind(operation, None)?;
+        let origin = Origin { shape, source: Source::Batch, mask: false };
+        let merged = BoundOperation::leaving(&self.batch_norm, bindings, saved, origin);
+        self.exchange_records(None, Monoid::Moments, false).await?;
+        self.submit(&merged)
+    }
+
+    /// Runs the backward pass of [`Synchronized::submit_forward`].
+    ///
+    /// # Errors
+    /// [`SyncError`] if the pass does not fit, or the replicas do not get together.
+    pub async fn submit_backward(
+        &self,
+        shape: &Shape,
+        tensors: &BackwardTensors<'_>,
+    ) -> Result<(), SyncError> {
+        let BackwardTensors { x, dy, residual, mask, saved, workspace, .. } = tensors;
+        let records = self.records(shape, Monoid::GradSums)?;
+        let mut list = TensorList::new(&self.batch_norm, shape);
+        let (pass, wanted) = self.batch_norm.list_backward(&mut list, TRAINING, tensors);
+        let operation = Operation::MergedBackward { pass, wanted, replicas: self.exchange.replicas() };
+        let bytes = self.record_bytes(shape, operation)?;
+        list.saved(saved, 1).records(&records, bytes);
+        let bindings = list.bind(operation, workspace.as_ref())?;
+        let origin = Origin { shape: *shape, source: Source::Batch, mask: pass.mask };
+        let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
+
+        let operation = Operation::LocalGradients { pass };
+        let bytes = self.record_bytes(shape, operation)?;
+        let mut list = TensorList::new(&self.batch_norm, shape);
+        list.tensor(Resource::X, x).tensor(Resource::Dy, dy).mask(*mask).saved(saved, 1);
+        if let Some(residual) = residual {
+            list.tensor(Resource::Residual, residual);
+        }
+        list.records(&records, bytes);
+        let bindings = list.bind(operation, workspace.as_ref())?;
+        self.submit(&BoundOperation::needing(&self.batch_norm, bindings, saved, origin))?;
+        self.exchange_records(Some(&records), Monoid::GradSums, false).await?;
+        self.submit(&merged)
+    }
+
+    /// Takes part in a backward pass without samples; dγ and dβ are those of all replicas.
+    ///
+    /// # Errors
+    /// [`SyncError`] if the pass does not fit, or the replicas do not get together.
+    pub async fn submit_backward_without_samples(
+        &self,
+        tensors: &GradientsWithoutSamples<'_>,
+    ) -> Result<(), SyncError> {
+        let GradientsWithoutSamples { saved, dweight, dbias } = tensors;
+        let shape = Shape::of_channels(self.batch_norm.options().channels);
+        let records = self.records(&shape, Monoid::GradSums)?;
+        let wanted = Wanted {
+            dweight: dweight.as_ref().map(|(_, accumulation)| *accumulation),
+            dbias: dbias.as_ref().map(|(_, accumulation)| *accumulation),
+            ..Wanted::default()
+        };
+        let replicas = self.exchange.replicas();
+        let operation = Operation::MergedBackward { pass: TRAINING.into(), wanted, replicas };
+        let bytes = self.record_bytes(&shape, operation)?;
+        let mut list = TensorList::new(&self.batch_norm, &shape);
+        for (resource, gradient) in [(Resource::Dweight, dweight), (Resource::Dbias, dbias)] {
+            if let Some((range, _)) = gradient {
+                list.per_channel(resource, range);
+            }
+        }
+        list.saved(saved, 1).records(&records, bytes);
+        let bindings = list.bind(operation, None)?;
+        let origin = Origin { shape, source: Source::Batch, mask: false };
+        let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
+        self.exchange_records(None, Monoid::GradSums, false).await?;
+        self.submit(&merged)
+    }
+
+    /// Tells the others this replica's record, the first one of `records`, and replaces the records by
+    /// everybody's. Without, this replica has an empty one.
+    async fn exchange_records(
+        &self,
+        records: Option<&BufferRange>,
+        monoid: Monoid,
+        mask: bool,
+    ) -> Result<(), SyncError> {
+        let (context, options) = (self.batch_norm.context(), self.batch_norm.options());
+        let bytes = options.channels as u64 * monoid.bytes();
+        let own: Vec<u32> = match records {
+            Some(records) => {
+                let record = BufferRange { size: bytes, ..records.clone() };
+                download(context, "records", &record).await?
+            }
+            // Counts and sums of nothing are all zero bits.
+            None => vec![0; (bytes / 4) as usize],
+        };
+        let head = Head::new(monoid, options);
+        let messages = self.exchange.all_gather(&head.encode(&own))?;
+        let mut all = Vec::with_capacity(own.len() * messages.len());
+        let mut values = 0u64; // of a channel, if these are statistics
+        for (rank, message) in messages.iter().enumerate() {
+            let record = head.decode(rank, message, monoid)?;
+            // The planes of the count come first: the lower words, then the upper ones.
+            let word = |i: usize| record.get(i).copied().map_or(0, u64::from);
+            values = values.saturating_add(word(0) | word(options.channels) << 32);
+            all.extend(record);
+        }
+        if monoid == Monoid::Moments && values < 2 && !mask {
+            return Err(SyncError::TooFewValues { actual: values });
+        }
+        let target = lock(&self.records).clone();
+        if let Some(buffer) = target {
+            context.check_alive()?;
+            context.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&all));
+        }
+        Ok(())
+    }
+
+    /// The buffer for the records of this shape and of all replicas.
+    fn records(&self, shape: &Shape, monoid: Monoid) -> Result<BufferRange, SyncError> {
+        let pass = Pass { mask: true, ..TRAINING.into() };
+        let operation = match monoid {
+            Monoid::Moments => Operation::LocalStatistics { pass },
+            Monoid::GradSums | Monoid::DoubleGradSums => Operation::LocalGradients { pass },
+        };
+        let merged = monoid.bytes() * shape.channels() as u64 * self.exchange.replicas() as u64;
+        let bytes = self.record_bytes(shape, operation)?.max(merged);
+        let mut records = lock(&self.records);
+        let context = self.batch_norm.context();
+        match &*records {
+            Some(buffer) if buffer.size() >= bytes => Ok(context.range(buffer.clone())),
+            _ => {
+                context.check_alive()?;
+                let usage =
+                    wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+                let buffer = create_buffer(context.device(), "records", bytes, usage)?;
+                *records = Some(buffer.clone());
+                Ok(context.range(buffer))
+            }
+        }
+    }
+
+    fn record_bytes(&self, shape: &Shape, operation: Operation) -> Result<u64, BatchNormError> {
+        Ok(self.batch_norm.plan(shape, operation)?.record_bytes)
+    }
+
+    fn submit(&self, operation: &BoundOperation) -> Result<(), SyncError> {
+        let context = self.batch_norm.context();
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm.synchronized") };
+        let mut encoder = context.device().create_command_encoder(&descriptor);
+        operation.record(&mut encoder)?;
+        context.queue().submit([encoder.finish()]);
+        Ok(())
+    }
+}
