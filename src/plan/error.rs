@@ -68,6 +68,18 @@ pub enum PlanError {
         /// Elements of a sample.
         actual: usize,
     },
+    /// The mask of one sample does not fit a binding, as it must with 16-bit elements in odd rows.
+    #[error(
+        "{shape} needs {actual} bytes of its mask at once, expected at most {max} as one storage binding holds: use Dtype::F32, or raise max_storage_buffer_binding_size when creating the device"
+    )]
+    TooLargeMask {
+        /// The shape as given.
+        shape: Shape,
+        /// Bytes of the mask.
+        actual: u64,
+        /// The device's limit.
+        max: u64,
+    },
     /// The device's traits are none that a WebGPU device can have.
     #[error(
         "the device's {limit} is too small, or no power of two where it must be one: expected at least what WebGPU grants"

@@ -163,8 +163,10 @@ impl Plan {
         }
         let steps = steps::of(&problem, options, operation);
         let pieces = steps.dispatches.iter().flat_map(|dispatch| &dispatch.pieces);
-        if pieces.filter_map(|piece| piece.size).any(|size| size > binding_bytes) {
-            return Err(PlanError::TooManyBindings { shape: *shape, binding_bytes });
+        let largest_mask =
+            pieces.filter(|piece| piece.resource == Resource::Mask).filter_map(|piece| piece.size).max();
+        if let Some(actual) = largest_mask.filter(|&size| size > binding_bytes) {
+            return Err(PlanError::TooLargeMask { shape: *shape, actual, max: binding_bytes });
         }
         // A binding may not be empty, even where no record is read.
         let record_bytes = steps.record_bytes.max(WORD_BYTES * channels);

@@ -22,6 +22,9 @@ pub(crate) struct Part {
     pub(crate) first_outer: u64,
     /// Entries of the mask.
     pub(crate) mask: Range<u64>,
+    /// The entry from which the kernels count: the first one, or flat that of the sample or position that the
+    /// part begins in.
+    pub(crate) mask_origin: u64,
     /// Which piece of its group's positions this is; parts of other channels may share the number.
     pub(crate) segment: usize,
 }
@@ -39,10 +42,9 @@ impl View {
         let fits = all * self.budget_bytes <= limit;
         let budget = if fits { all } else { (limit.saturating_sub(alignment) / self.budget_bytes).max(1) };
         if self.is_flat() {
-            // A mask's words begin with a whole sample.
-            let spare = if self.budget_bytes > self.element_bytes { self.inner.min(budget / 2) } else { 0 };
-            let piece = budget.saturating_sub(spare).min(MOST_FLAT_ELEMENTS) & !(alignment - 1);
-            return pieces(all, piece.max(alignment)).map(|elements| self.flat_part(elements)).collect();
+            let piece = budget.min(self.most_masked_elements(limit, alignment)).min(MOST_FLAT_ELEMENTS);
+            let piece = (piece & !(alignment - 1)).max(alignment);
+            return pieces(all, piece).map(|elements| self.flat_part(elements)).collect();
         }
         let groups = self.groups();
         let most_groups = u64::from(device.max_compute_workgroups_per_dimension);
@@ -126,16 +128,32 @@ impl View {
             size: (end * self.element_bytes).next_multiple_of(super::WORD_BYTES) - offset,
             base: first - offset / self.element_bytes,
             first_outer: 0,
+            mask_origin: mask.start,
             mask,
             segment,
         }
+    }
+
+    /// Elements of a flat part whose mask fits a binding: rows lie in it whole, also those that the part has
+    /// an end of. One channel has one row, of which the part's own piece is enough.
+    fn most_masked_elements(&self, limit: u64, alignment: u64) -> u64 {
+        if !self.mask || self.channels == 1 {
+            return u64::MAX;
+        }
+        let positions = (limit.saturating_sub(alignment) / super::WORD_BYTES).saturating_sub(2 * self.inner);
+        positions * self.channels
     }
 
     /// A run of elements that begins at a multiple of the alignment.
     fn flat_part(&self, elements: Range<u64>) -> Part {
         let outer_elements = self.inner * self.channels;
         let first_outer = elements.start / outer_elements;
-        let mask = first_outer * self.inner..((elements.end - 1) / outer_elements + 1) * self.inner;
+        let mask = if self.channels == 1 {
+            elements.clone()
+        } else {
+            let last_outer = (elements.end - 1) / outer_elements;
+            first_outer * self.inner..(last_outer + 1) * self.inner
+        };
         let end = (elements.end * self.element_bytes).next_multiple_of(super::WORD_BYTES);
         let offset = elements.start * self.element_bytes;
         Part {
@@ -148,6 +166,7 @@ impl View {
             size: end - offset,
             first_outer,
             mask,
+            mask_origin: first_outer * self.inner,
             segment: 0,
         }
     }

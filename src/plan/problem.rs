@@ -135,7 +135,8 @@ impl<'a> Problem<'a> {
             let part_splits = positions.div_ceil(tile.positions());
             let groups = part.groups.end - part.groups.start;
             let mask = self.mask_piece(part);
-            let mask_base = part.mask.start - mask.offset / WORD_BYTES;
+            // A flat part may begin after the entry from which its positions are counted.
+            let mask_base = part.mask_origin.wrapping_sub(mask.offset / WORD_BYTES);
             let params = Params {
                 base: word(if view.is_flat() { part.base } else { part.base / u64::from(tile.width) }),
                 first_channel: word(view.first_lane_channel_of(part)),

@@ -27,6 +27,7 @@ pub(crate) struct View {
     pub(super) element_bytes: u64,
     /// Bytes of all that is bound for one element at most: the mask has words, one a position.
     pub(super) budget_bytes: u64,
+    pub(super) mask: bool,
     /// Samples (channels first) or positions (channels last) of a group, the last one maybe shorter.
     pub(super) group: u64,
     /// Elements side by side in one channel, and how many entries of the mask a sample or position has:
@@ -50,6 +51,7 @@ impl View {
             row: spatial,
             element_bytes: dtype.bytes(),
             budget_bytes: dtype.bytes(),
+            mask: false,
             group,
             inner: if last { 1 } else { spatial },
         };
@@ -74,7 +76,7 @@ impl View {
     /// The same with room for a mask in each part.
     pub(crate) fn with_mask(self, mask: bool) -> Self {
         let mask_bytes = if mask { super::WORD_BYTES.div_ceil(self.channels) } else { 0 };
-        Self { budget_bytes: self.element_bytes.max(mask_bytes), ..self }
+        Self { budget_bytes: self.element_bytes.max(mask_bytes), mask, ..self }
     }
 
     pub(crate) fn is_channels_last(&self) -> bool {

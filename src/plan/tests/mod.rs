@@ -141,7 +141,7 @@ fn walk_flat(
         let outer = row / params.all_channels;
         let column = element - row * params.row_length;
         let group = ((outer + params.first_outer) / params.group_length).min(params.groups - 1);
-        let position = params.mask_base + outer * params.row_length + column;
+        let position = params.mask_base.wrapping_add(outer * params.row_length + column);
         let element = first_element + u64::from(2 * word + half);
         if element < shape.elements() as u64 {
             let channel = row - outer * params.all_channels;
@@ -309,9 +309,15 @@ fn any_ghost() -> impl Strategy<Value = Option<usize>> {
     prop_oneof![3 => Just(None), 2 => (1usize..9).prop_map(Some)]
 }
 
-fn check_plans(shape: &Shape, dtype: Dtype, ghost_batch: Option<usize>, device: &DeviceTraits) {
+fn check_plans(
+    shape: &Shape,
+    dtype: Dtype,
+    ghost_batch: Option<usize>,
+    operations: &[Operation],
+    device: &DeviceTraits,
+) {
     let options = Options { dtype, ghost_batch, ..Options::new(shape.channels()) };
-    for operation in [TRAINING, BACKWARD, DOUBLE] {
+    for &operation in operations {
         let plan = plan(shape, &options, operation, device);
         check_coverage(shape, &options, &plan);
         check_limits(shape, dtype, &plan, device);
@@ -319,7 +325,7 @@ fn check_plans(shape: &Shape, dtype: Dtype, ghost_batch: Option<usize>, device: 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn each_element_is_visited_once(
@@ -327,7 +333,8 @@ proptest! {
         n in 1usize..20, c in 1usize..40, s in 1usize..70,
     ) {
         let shape = shape(&in_layout(&[n, c, s], layout), layout);
-        check_plans(&shape, dtype, ghost, &DeviceTraits::webgpu_defaults(kind));
+        let device = DeviceTraits::webgpu_defaults(kind);
+        check_plans(&shape, dtype, ghost, &[TRAINING, BACKWARD, DOUBLE], &device);
     }
 
     #[test]
@@ -337,7 +344,9 @@ proptest! {
         n in 1usize..6, c in 1usize..12, s in 1usize..300,
     ) {
         let shape = shape(&in_layout(&[n, c, s], layout), layout);
-        check_plans(&shape, dtype, ghost, &tiny_device(kind, 4096, alignment));
+        // Smaller bindings cannot hold the records of so many parts.
+        let device = tiny_device(kind, 8192, alignment);
+        check_plans(&shape, dtype, ghost, &[TRAINING, BACKWARD, DOUBLE], &device);
     }
 }
 
