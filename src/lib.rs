@@ -157,9 +157,9 @@ pub use options::{Momentum, Options, OptionsError};
 pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Wanted};
 pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
-pub use sync::{
-    Exchange, ExchangeError, GradientsWithoutSamples, InProcess, SyncError, Synchronized, WithoutSamples,
-};
+#[cfg(not(target_arch = "wasm32"))]
+pub use sync::InProcess;
+pub use sync::{Exchange, ExchangeError, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.
 pub use wgpu;

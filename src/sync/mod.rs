@@ -1,11 +1,13 @@
 //! Batch normalization over the samples of several replicas: devices, processes or hosts.
 
 mod exchange;
+#[cfg(not(target_arch = "wasm32"))]
 mod in_process;
 mod message;
 mod passes;
 
 pub use exchange::{Exchange, ExchangeError};
+#[cfg(not(target_arch = "wasm32"))]
 pub use in_process::InProcess;
 
 use crate::batch_norm::{BatchNorm, BatchNormError};
