@@ -32,7 +32,8 @@ pub(crate) enum Outcome {
 pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: Outcome) -> Dispatch {
     let records = match statistics {
         Statistics::Merged(records) => records,
-        Statistics::Held(_) => Records::of_one_group(1),
+        // The same for each group.
+        Statistics::Held(_) => Records { groups: problem.groups(), ..Records::of_one_group(1) },
     };
     let mut kernel = problem.channel_kernel(Step::Finalize, FINALIZE);
     kernel.file(STATISTICS_OF_CHANNEL);

@@ -186,7 +186,8 @@ impl Plan {
         };
         let coefficients = place(planes * WORD_BYTES * channels * groups);
         let records = (!operation.exchanges_records()).then(|| place(record_bytes));
-        let saved_of_batch = place(if steps.saves_batch { PLANES * WORD_BYTES * channels } else { 0 });
+        let saved_of_batch =
+            place(if steps.saves_batch { PLANES * WORD_BYTES * channels * groups } else { 0 });
         let shape = *shape;
         let dispatches = steps.dispatches;
         Ok(Self {

@@ -138,15 +138,15 @@ impl Operation {
         }
     }
 
-    /// Whether statistics are those of groups of samples, as far as the layer has ghost batches: replicas
+    /// Whether statistics are taken of groups of samples, as far as the layer has ghost batches: replicas
     /// share the statistics of all their samples.
     pub(crate) fn has_groups(&self) -> bool {
+        let Mode { source, update } = self.pass().mode;
         match self {
-            Self::Forward { .. }
-            | Self::Backward { .. }
-            | Self::DoubleBackward { .. }
-            | Self::Statistics { .. }
-            | Self::MomentsBackward { .. } => self.pass().mode.source == Source::Batch,
+            Self::Forward { .. } | Self::Statistics { .. } => source == Source::Batch || update,
+            Self::Backward { .. } | Self::DoubleBackward { .. } | Self::MomentsBackward { .. } => {
+                source == Source::Batch
+            }
             _ => false,
         }
     }

@@ -25,6 +25,8 @@ const TESTS: &[(&str, fn())] = &[
     ("a_wrong_expectation_fails", a_wrong_expectation_fails),
     ("verdicts_are_written_as_json", verdicts_are_written_as_json),
     ("bench_measures_and_writes_json", bench_measures_and_writes_json),
+    ("bench_measures_every_feature", bench_measures_every_feature),
+    ("bench_applies_its_options_to_all_rows", bench_applies_its_options_to_all_rows),
     ("bench_says_what_does_not_fit", bench_says_what_does_not_fit),
 ];
 
@@ -242,6 +244,52 @@ fn bench_measures_and_writes_json() {
         for number in ["moves", "bytes", "bytes_per_second", "share_of_copy", "speed_up"] {
             assert!(row[number].as_f64().unwrap() > 0.0, "{number}");
         }
+    }
+}
+
+fn bench_measures_every_feature() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("bench.json");
+    let arguments = "bench --shape 4,6,5,3 --repetitions 1 --features --steps --json";
+    let run = run(program().args(arguments.split_whitespace()).arg(&file));
+    let parts = ["residual + relu: backward", "double backward", "folded form", "double_backward_apply"];
+    run.expect(0, &parts);
+    let record = json(&file);
+    assert!(record["notes"].as_array().unwrap().is_empty(), "{}", record["notes"]);
+    let rows = record["rows"].as_array().unwrap();
+    let features: Vec<_> = rows.iter().filter(|row| !row["feature"].is_null()).collect();
+    let is_step = |row: &Value| row["pass"]["step"].is_string();
+    for row in features.iter().filter(|row| !is_step(row)) {
+        assert_eq!(row["accuracy"]["passed"], true, "{row}");
+        assert!(row["cpu"].is_null());
+    }
+    let of = |feature: &str, pass: &str| {
+        features.iter().find(|row| row["feature"] == feature && row["pass"] == pass).unwrap()
+    };
+    let plain = rows.iter().find(|row| row["feature"].is_null() && row["pass"] == "forward").unwrap();
+    let bytes = |row: &Value| row["bytes"].as_f64().unwrap();
+    assert_eq!(bytes(of("f16", "forward")), bytes(plain) / 2.0);
+    assert_eq!((of("gelu", "backward")["activation"]).as_str(), Some("gelu"));
+    assert_eq!(of("relu before", "forward")["order"], "pre");
+    assert_eq!(of("ghost batches", "forward")["ghost"], 1);
+    assert_eq!(of("given", "backward")["source"], "given");
+    assert_eq!(of("2 replicas, host time", "backward")["synchronized"], true);
+}
+
+fn bench_applies_its_options_to_all_rows() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("bench.json");
+    let arguments = "bench --shape 5,3,7 --repetitions 1 --dtype f16 --activation relu --residual --mask \
+                     --ghost 2 --json";
+    let run = run(program().args(arguments.split_whitespace()).arg(&file));
+    run.expect(0, &["layer    f16, relu, residual, mask, ghost batches of 2", "ok "]);
+    let record = json(&file);
+    assert_eq!(record["config"]["dtype"], "f16");
+    for row in record["rows"].as_array().unwrap() {
+        assert_eq!((&row["dtype"], &row["activation"]), (&"f16".into(), &"relu".into()));
+        assert_eq!((&row["residual"], &row["mask"], &row["ghost"]), (&true.into(), &true.into(), &2.into()));
+        assert!(row["pass"] == "copy" || row["accuracy"]["passed"] == true, "{row}");
+        assert!(row["cpu"].is_null() && row["speed_up"].is_null());
     }
 }
 

@@ -34,6 +34,13 @@ fn every_command_has_help_with_an_example() {
         "--json",
         "--repetitions",
         "--steps",
+        "--features",
+        "--dtype",
+        "--activation",
+        "--order",
+        "--residual",
+        "--mask",
+        "--ghost",
         "resnet50",
         "googlenet-v3",
         "hard",
@@ -48,6 +55,10 @@ fn unknown_names_list_the_known_ones() {
     batchnorm("bench --shapes big").expect_error(2, &["resnet50", "googlenet-v3", "hard", "quick"]);
     let known = ["channels-first", "channels-last", "both"];
     batchnorm("bench --layout nhwc").expect_error(2, &known);
+    batchnorm("bench --dtype f64").expect_error(2, &["f32", "f16", "bf16"]);
+    let known = ["none", "relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "sigmoid", "tanh"];
+    batchnorm("bench --activation swish").expect_error(2, &known);
+    batchnorm("bench --order both").expect_error(2, &["post", "pre"]);
     batchnorm("benchmark").expect_error(2, &["bench"]);
 }
 
@@ -58,6 +69,7 @@ fn wrong_numbers_are_refused() {
     batchnorm("bench --shape 64,x").expect_error(2, &["expected N,C and spatial sizes"]);
     batchnorm("bench --batch 0").expect_error(2, &["--batch"]);
     batchnorm("bench --repetitions 0").expect_error(2, &["--repetitions"]);
+    batchnorm("bench --ghost 0").expect_error(2, &["--ghost"]);
     batchnorm("bench --shapes quick --shape 8,8").expect_error(2, &["cannot be used with"]);
 }
 

@@ -10,10 +10,12 @@ const SHARE: f64 = 0.6;
 const ON_HOST: u64 = 4;
 /// Tensors on the adapter: x, y, dy, dx, and one on its way to the host.
 const ON_ADAPTER: u64 = 5;
+/// More of them on each, of a residual or of a double backward pass.
+const EXTRA: [u64; 2] = [1, 2];
 
 /// Why a shape is not measured, if a tensor is larger than a buffer may be, or all take more memory than
 /// there is.
-pub(crate) fn reason_to_skip(context: &Context, shape: &Shape) -> Option<String> {
+pub(crate) fn reason_to_skip(context: &Context, shape: &Shape, extra: bool) -> Option<String> {
     let (tensor, largest) = (tensor_bytes(shape), context.device().limits().max_buffer_size);
     if tensor > largest {
         let reason = format!("a tensor has {tensor} bytes, and the adapter's buffers at most {largest}");
@@ -21,11 +23,12 @@ pub(crate) fn reason_to_skip(context: &Context, shape: &Shape) -> Option<String>
     }
     let kind = context.device().adapter_info().device_type;
     let shared = matches!(kind, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu);
-    reason(tensor, shared, available()?)
+    reason(tensor, extra, shared, available()?)
 }
 
-fn reason(tensor: u64, shared: bool, available: u64) -> Option<String> {
-    let tensors = ON_HOST + if shared { ON_ADAPTER } else { 0 };
+fn reason(tensor: u64, extra: bool, shared: bool, available: u64) -> Option<String> {
+    let [on_host, on_adapter] = if extra { EXTRA } else { [0; 2] };
+    let tensors = ON_HOST + on_host + if shared { ON_ADAPTER + on_adapter } else { 0 };
     let bytes = tensor.saturating_mul(tensors);
     let gib = |bytes: f64| bytes / f64::from(1 << 30);
     (bytes as f64 > SHARE * available as f64).then(|| {
@@ -58,9 +61,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_skipped() {
         let gib = 1 << 30;
-        assert_eq!(reason(gib, false, 7 * gib), None);
-        assert_eq!(reason(gib, true, 16 * gib), None);
-        let reason = reason(2 * gib, true, 16 * gib).unwrap_or_default();
+        assert_eq!(reason(gib, false, false, 7 * gib), None);
+        assert_eq!(reason(gib, false, true, 16 * gib), None);
+        assert!(reason(gib, true, true, 16 * gib).is_some());
+        let reason = reason(2 * gib, false, true, 16 * gib).unwrap_or_default();
         assert!(reason.contains("9 tensors of 2.00 GiB") && reason.contains("16.0 GiB"), "{reason}");
     }
 }

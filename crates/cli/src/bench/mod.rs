@@ -1,22 +1,27 @@
 //! `batchnorm bench`: first whether the results are right, then how fast they come.
 
 mod accuracy;
+mod config;
 mod copy;
 mod data;
+mod features;
 mod measure;
 mod memory;
+mod replicas;
 mod report;
 mod row;
 mod shapes;
 mod subject;
 mod summary;
+mod tensors;
 mod timer;
 
 use crate::environment::{Environment, write_json};
 use crate::{adapter, progress};
 use anyhow::Context as _;
+use config::Config;
 use copy::Copier;
-use measure::Bench;
+use measure::{Bench, Measured};
 use report::{Note, Record};
 use shapes::{BenchShape, Layouts, ShapeSet, layout_name};
 use std::io::Write;
@@ -30,6 +35,7 @@ use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: batchnorm bench --shapes quick --layout both --json quick.json
+         batchnorm bench --shape 32,64,28,28 --dtype f16 --activation relu --residual
 
 Columns: milliseconds (median, and half the distance of the quartiles), bytes per second, their share of \
 what a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that the bytes \
@@ -56,9 +62,14 @@ pub(crate) struct Arguments {
     /// How often everything is timed.
     #[arg(long, value_name = "COUNT", default_value = "11")]
     repetitions: NonZeroUsize,
-    /// Time each step of the training passes by itself too.
+    /// Time each step of the passes by itself too.
     #[arg(long)]
     steps: bool,
+    /// Measure everything else too that the operator can do, with the settings below as far as they go with it.
+    #[arg(long)]
+    features: bool,
+    #[command(flatten)]
+    config: Config,
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -75,6 +86,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         cpu: cpu_name(),
         cpu_threads: rayon::current_num_threads(),
         repetitions,
+        config: arguments.config,
         rows: Vec::new(),
         notes: Vec::new(),
     };
@@ -89,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     {
         let name = format!("{shape} {}", layout_name(layout));
         bar.set_message(name.clone());
-        result = measure(&bench, shape, layout, &mut record).context(name);
+        result = measure(&bench, arguments, shape, layout, &mut record).context(name);
         if result.is_err() {
             break;
         }
@@ -122,31 +134,49 @@ fn shapes(arguments: &Arguments, context: &Context) -> Vec<BenchShape> {
     shapes.into_iter().map(with_batch).collect()
 }
 
-/// Adds the rows of one shape to the record; one that does not fit adds a note instead.
-fn measure(bench: &Bench<'_>, shape: &BenchShape, layout: Layout, record: &mut Record) -> anyhow::Result<()> {
+/// Adds the rows of one shape to the record, or notes why some are missing.
+fn measure(
+    bench: &Bench<'_>,
+    arguments: &Arguments,
+    shape: &BenchShape,
+    layout: Layout,
+    record: &mut Record,
+) -> anyhow::Result<()> {
     let sizes = shape.in_layout(layout)?;
-    let measured = match memory::reason_to_skip(bench.context, &sizes) {
-        Some(reason) => Err(reason),
-        None => match bench.measure(shape, layout) {
-            Ok(measured) => Ok(measured),
-            Err(error) => Err(does_not_fit(error)?),
-        },
-    };
     let mut note = |note| {
         record.notes.push(Note { shape: shape.to_string(), layout: layout_name(layout), note });
     };
-    match measured {
-        Ok(measured) => {
-            if let Some(dtype) = shape.listed_as {
-                note(format!("listed as {dtype}, measured as f32"));
+    let Arguments { config, features, .. } = *arguments;
+    if let Some(reason) = memory::reason_to_skip(bench.context, &sizes, features || config.residual) {
+        note(format!("not measured: {reason}"));
+        return Ok(());
+    }
+    for (index, variation) in features::variations(config, features, &sizes).into_iter().enumerate() {
+        let feature = variation.label.map(|label| format!("{label}: ")).unwrap_or_default();
+        let Some(varied) = &variation.config else {
+            note(format!("{feature}not measured: too few samples"));
+            continue;
+        };
+        match bench.measure(shape, layout, varied, &variation) {
+            Ok(Measured { rows, checked_channels }) => {
+                let dtype = config.dtype.name();
+                // The other variations have the same to say.
+                let is_first = index == 0;
+                if let Some(listed) = shape.listed_as.filter(|&listed| is_first && listed != dtype) {
+                    note(format!("listed as {listed}, measured as {dtype}"));
+                }
+                if let Some(count) = checked_channels.filter(|_| is_first) {
+                    let all = sizes.channels();
+                    note(format!("{count} of {all} channels were checked against the reference"));
+                }
+                record.rows.extend(rows);
             }
-            if let Some(count) = measured.checked_channels {
-                let all = sizes.channels();
-                note(format!("{count} of {all} channels were checked against the reference"));
+            // What does not fit in one variation may in another.
+            Err(error) => {
+                let reason = does_not_fit(error).context(variation.label.unwrap_or("plain passes"))?;
+                note(format!("{feature}not measured: {reason}"));
             }
-            record.rows.extend(measured.rows);
         }
-        Err(reason) => note(format!("not measured: {reason}")),
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The table and the JSON record.
 
+use super::config::Config;
 use super::row::{Pass, Row};
 use super::shapes::layout_name;
 use super::summary::{WORTHLESS_SPREAD, geometric_mean};
@@ -31,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) cpu: String,
     pub(crate) cpu_threads: usize,
     pub(crate) repetitions: usize,
+    /// Of all rows, as far as they do not say otherwise.
+    pub(crate) config: Config,
     pub(crate) rows: Vec<Row>,
     pub(crate) notes: Vec<Note>,
 }
@@ -46,6 +49,7 @@ impl Record {
         writeln!(out, "adapter  {}", self.environment.adapter)?;
         writeln!(out, "times    {}", self.clock)?;
         writeln!(out, "CPU      baseline on {} threads of {}", self.cpu_threads, self.cpu)?;
+        writeln!(out, "layer    {}", self.config)?;
         writeln!(out, "medians of {}, ± half the distance of the quartiles", self.repetitions)?;
         if !self.environment.optimized {
             writeln!(
@@ -69,7 +73,7 @@ impl Record {
         }
         self.write_networks(out)?;
         for pass in [Pass::Forward, Pass::Evaluation, Pass::Backward] {
-            let rows = self.rows.iter().filter(|row| row.pass == pass);
+            let rows = self.rows.iter().filter(|row| row.is_plain(pass));
             let speed_ups: Vec<_> = rows.filter_map(|row| row.speed_up).collect();
             if speed_ups.len() > 1 {
                 let (name, mean) = (pass.name(), geometric_mean(&speed_ups));
@@ -85,7 +89,7 @@ impl Record {
     /// What all layers of a network take together, where the shapes are those of one.
     fn write_networks(&self, out: &mut dyn Write) -> io::Result<()> {
         for layout in [Layout::ChannelsFirst, Layout::ChannelsLast].map(layout_name) {
-            let of = |pass| self.rows.iter().filter(move |row| row.layout == layout && row.pass == pass);
+            let of = |pass| self.rows.iter().filter(move |row| row.layout == layout && row.is_plain(pass));
             let layers: usize = of(Pass::Forward).map(|row| row.layers).sum();
             if layers == of(Pass::Forward).count() {
                 continue;
@@ -137,7 +141,11 @@ mod tests {
         let shape: BenchShape = "8,16,4,4".parse()?;
         let (copy, time) = (Summary::of(&[0.001]), Summary::of(seconds));
         let accuracy = Accuracy { error_over_bound, result: "dx", passed: error_over_bound <= 1.0 };
-        let row = Row::new(&shape, Layout::ChannelsFirst, Pass::Backward, 5.0, time, &copy);
+        let config = Config::default();
+        // The copy moves 8 KiB twice.
+        let copy_rate = 2.0 * 8192.0 / (copy.median_ms * 1e-3);
+        let what = ((&shape, Layout::ChannelsFirst), (&config, None));
+        let row = Row::new(what.0, what.1, (Pass::Backward, 5.0, time), copy_rate);
         let name = || "one for tests".to_owned();
         let (backend, driver, driver_info) = (name(), name(), name());
         let adapter = Description { name: name(), backend, kind: "CPU", driver, driver_info };
@@ -147,7 +155,8 @@ mod tests {
             cpu: name(),
             cpu_threads: 2,
             repetitions: seconds.len(),
-            rows: vec![row.compared(Summary::of(&[0.010]), accuracy)],
+            config,
+            rows: vec![row.compared(Some(Summary::of(&[0.010]))).checked(Some(accuracy))],
             notes: Vec::new(),
         })
     }
@@ -185,7 +194,11 @@ mod tests {
             assert!(text.contains(part), "no {part:?} in {text}");
         }
         let json = serde_json::to_value(&record).map_err(|error| error.to_string())?;
-        assert_eq!(json["rows"][0]["accuracy"]["passed"], false);
+        let row = &json["rows"][0];
+        assert_eq!(row["accuracy"]["passed"], false);
+        assert_eq!((&row["dtype"], &row["activation"]), (&"f32".into(), &"none".into()));
+        assert_eq!((&row["source"], &row["order"]), (&"batch".into(), &"post".into()));
+        assert!(row["ghost"].is_null() && row["feature"].is_null() && row["residual"] == false);
         Ok(())
     }
 }

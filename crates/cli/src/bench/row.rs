@@ -1,6 +1,7 @@
 //! One row of the table.
 
 use super::accuracy::Accuracy;
+use super::config::Config;
 use super::shapes::{BenchShape, layout_name};
 use super::summary::Summary;
 use serde::Serialize;
@@ -18,6 +19,14 @@ pub(crate) enum Pass {
     Evaluation,
     /// Backward in training.
     Backward,
+    /// Mean and variance alone.
+    Statistics,
+    /// The gradient of mean and variance.
+    MomentsBackward,
+    /// The folded form.
+    Fold,
+    /// The gradient of the backward pass.
+    DoubleBackward,
     /// One step of those, by its stem.
     Step(&'static str),
 }
@@ -29,6 +38,10 @@ impl Pass {
             Self::Forward => "forward".to_owned(),
             Self::Evaluation => "forward (eval)".to_owned(),
             Self::Backward => "backward".to_owned(),
+            Self::Statistics => "statistics only".to_owned(),
+            Self::MomentsBackward => "moments gradient".to_owned(),
+            Self::Fold => "folded form".to_owned(),
+            Self::DoubleBackward => "double backward".to_owned(),
             Self::Step(stem) => format!("· {stem}"),
         }
     }
@@ -41,7 +54,10 @@ pub(crate) struct Row {
     /// In memory order.
     sizes: Vec<usize>,
     pub(crate) layout: &'static str,
-    dtype: &'static str,
+    #[serde(flatten)]
+    config: Config,
+    /// What `--features` varies in this row.
+    pub(crate) feature: Option<&'static str>,
     /// How many layers of the network have the shape.
     pub(crate) layers: usize,
     pub(crate) pass: Pass,
@@ -61,39 +77,57 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A row of a pass with `moves` moves that takes `time`, where the best copy kernel takes `copy`.
+    /// A row of `tensor_bytes` a move, where the best copy kernel makes `copy_rate` bytes a second.
     pub(crate) fn new(
-        shape: &BenchShape,
-        layout: Layout,
-        pass: Pass,
-        moves: f64,
-        time: Summary,
-        copy: &Summary,
+        (shape, layout): (&BenchShape, Layout),
+        (config, feature): (&Config, Option<&'static str>),
+        (pass, moves, time): (Pass, f64, Summary),
+        copy_rate: f64,
     ) -> Self {
         let sizes = shape.sizes_in(layout);
-        let tensor = sizes.iter().product::<usize>() as f64 * size_of::<f32>() as f64;
+        let bytes = moves * sizes.iter().product::<usize>() as f64 * config.dtype().bytes() as f64;
+        let bytes_per_second = bytes / (time.median_ms * 1e-3);
         Self {
             shape: shape.to_string(),
             sizes,
             layout: layout_name(layout),
-            dtype: "f32",
+            config: *config,
+            feature,
             layers: shape.layers,
             pass,
             moves,
-            bytes: moves * tensor,
+            bytes,
             time,
-            bytes_per_second: moves * tensor / (time.median_ms * 1e-3),
-            share_of_copy: moves / 2.0 * copy.median_ms / time.median_ms,
+            bytes_per_second,
+            share_of_copy: bytes_per_second / copy_rate,
             cpu: None,
             speed_up: None,
             accuracy: None,
         }
     }
 
-    /// The row with the time of the CPU baseline, and how right the results are.
-    pub(crate) fn compared(self, cpu: Summary, accuracy: Accuracy) -> Self {
-        let speed_up = Some(cpu.median_ms / self.time.median_ms);
-        Self { cpu: Some(cpu), speed_up, accuracy: Some(accuracy), ..self }
+    /// The row with how right the results are, if they were checked.
+    pub(crate) fn checked(self, accuracy: Option<Accuracy>) -> Self {
+        Self { accuracy, ..self }
+    }
+
+    /// The row with the time of the CPU baseline, if that can do the same.
+    pub(crate) fn compared(self, cpu: Option<Summary>) -> Self {
+        let speed_up = cpu.map(|cpu| cpu.median_ms / self.time.median_ms);
+        Self { cpu, speed_up, ..self }
+    }
+
+    /// Whether this is one of the rows that every run has.
+    pub(crate) fn is_plain(&self, pass: Pass) -> bool {
+        self.pass == pass && self.feature.is_none()
+    }
+
+    fn name(&self) -> String {
+        match (self.feature, self.pass) {
+            (Some(feature), Pass::Forward | Pass::Backward) => format!("{feature}: {}", self.pass.name()),
+            // The others name what is varied, or stand below a row that does.
+            _ => self.pass.name(),
+        }
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -109,7 +143,7 @@ impl Row {
         [
             self.shape.clone(),
             self.layout.to_owned(),
-            self.pass.name(),
+            self.name(),
             milliseconds(&self.time),
             bytes(format!("{:.1}", self.bytes_per_second * 1e-9)),
             bytes(format!("{:.0} %", self.share_of_copy * 100.0)),

@@ -2,100 +2,105 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
-use wgpu_batchnorm::reference::Group;
+use crate::bench::config::{Function, Origin};
 
-/// What a perfect float32 implementation gives.
-struct Perfect {
-    y: Vec<f32>,
-    y_in_evaluation: Vec<f32>,
-    batch: BatchStatistics,
-    running: RunningValues,
-    dx: Vec<f32>,
-    dweight: Vec<f32>,
-    dbias: Vec<f32>,
+/// What a perfect implementation in float32 leaves.
+fn perfect(judge: &Judge<'_>, pass: Pass) -> Results {
+    let narrowed =
+        |expected: Expected| (expected.name, expected.values.into_iter().map(|value| value as f32).collect());
+    judge.expected(pass).unwrap().into_iter().map(narrowed).collect()
 }
 
-fn narrowed(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&value| value as f32).collect()
-}
+const PASSES: [Pass; 7] = [
+    Pass::Forward,
+    Pass::Evaluation,
+    Pass::Backward,
+    Pass::Statistics,
+    Pass::MomentsBackward,
+    Pass::Fold,
+    Pass::DoubleBackward,
+];
 
-fn perfect(data: &Data) -> Perfect {
-    let Data { shape, x, dy, weight, bias, running } = data;
-    let parameters = Parameters { weight: Some(weight), bias: Some(bias), epsilon: EPS };
-    let training = Problem::new(*shape, parameters, Source::Batch);
-    let forward = reference::forward(&training, x).unwrap();
-    let Group { statistics, moments } = &forward.groups[0];
-    let held = Source::Held { mean: &running.mean, variance: &running.var };
-    let evaluation = reference::forward(&Problem::new(*shape, parameters, held), x).unwrap();
-    let before = Running { mean: widened(&running.mean), variance: widened(&running.var) };
-    let after = reference::running_stats(&before, moments.as_ref().unwrap(), MOMENTUM).unwrap();
-    let backward = reference::backward(&training, x, dy).unwrap();
-    Perfect {
-        y: narrowed(&forward.y),
-        y_in_evaluation: narrowed(&evaluation.y),
-        batch: BatchStatistics { mean: narrowed(&statistics.mean), var: narrowed(&statistics.variance) },
-        running: RunningValues {
-            mean: narrowed(&after.mean),
-            var: narrowed(&after.variance),
-            num_batches_tracked: 1,
-        },
-        dx: narrowed(&backward.dx),
-        dweight: narrowed(&backward.dweight),
-        dbias: narrowed(&backward.dbias),
+#[test]
+fn what_is_right_passes_in_both_layouts() {
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let data = Data::new(Shape::new(&[6, 7, 5], layout).unwrap(), true, false);
+        let judge = Judge::new(&data, &Config::default()).unwrap();
+        assert_eq!(judge.subset(), None);
+        for pass in PASSES {
+            let accuracy = judge.judge(pass, &perfect(&judge, pass)).unwrap();
+            assert!(accuracy.passed && accuracy.error_over_bound < 0.5, "{pass:?}: {accuracy}");
+        }
     }
 }
 
 #[test]
-fn what_is_right_passes_in_both_layouts_and_in_part() {
-    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        let data = Data::new(Shape::new(&[6, 7, 5], layout).unwrap());
-        let got = perfect(&data);
-        for most_elements in [usize::MAX, 100, 1] {
-            let judge = Judge::with_limit(&data, most_elements).unwrap();
-            assert_eq!(judge.subset().is_none(), most_elements == usize::MAX);
-            assert!(judge.channels.starts_with(&[0]));
-            let forward = judge.forward(&got.y, &got.batch, &got.running).unwrap();
-            let evaluation = judge.evaluation(&got.y_in_evaluation).unwrap();
-            let backward = judge.backward(&got.dx, &got.dweight, &got.dbias).unwrap();
-            for accuracy in [forward, evaluation, backward] {
-                assert!(accuracy.passed && accuracy.error_over_bound < 0.5, "{accuracy}");
-            }
+fn some_channels_stand_for_all() {
+    let base =
+        Config { ghost: std::num::NonZeroUsize::new(4), residual: true, mask: true, ..Config::default() };
+    for (layout, most_elements) in
+        [(Layout::ChannelsFirst, 100), (Layout::ChannelsLast, 100), (Layout::ChannelsLast, 1)]
+    {
+        let data = Data::new(Shape::new(&[6, 7, 5], layout).unwrap(), true, true);
+        let all = Judge::new(&data, &base).unwrap();
+        let some = Judge::with_limit(&data, &base, most_elements).unwrap();
+        assert!(some.subset().is_some() && some.channels.starts_with(&[0]));
+        for pass in [Pass::Forward, Pass::Evaluation, Pass::Backward, Pass::DoubleBackward] {
+            let accuracy = some.judge(pass, &perfect(&all, pass)).unwrap();
+            assert!(accuracy.passed && accuracy.error_over_bound < 0.5, "{pass:?}: {accuracy}");
         }
     }
 }
 
 #[test]
 fn what_is_wrong_fails_and_is_named() {
-    let data = Data::new(Shape::new(&[6, 3, 5], Layout::ChannelsFirst).unwrap());
-    let judge = Judge::new(&data).unwrap();
-    // Each is spoiled in the last channel.
-    type Spoil = (&'static str, fn(&mut Perfect));
-    let forward: [Spoil; 7] = [
-        ("y", |got| got.y[89] += 1e-4),
-        ("y", |got| got.y[89] = f32::NAN),
-        ("batch_mean", |got| got.batch.mean[2] += 1e-4),
-        ("batch_var", |got| got.batch.var[2] *= 1.0 + 4.5e-6),
-        ("running_mean", |got| got.running.mean[2] += 1e-4),
-        ("running_var", |got| got.running.var[2] = f32::INFINITY),
-        ("num_batches_tracked", |got| got.running.num_batches_tracked = 2),
-    ];
-    for (name, spoil) in forward {
-        let mut got = perfect(&data);
-        spoil(&mut got);
-        let accuracy = judge.forward(&got.y, &got.batch, &got.running).unwrap();
-        assert!(!accuracy.passed && accuracy.result == name, "{name}: {accuracy}");
-        assert!(accuracy.to_string().contains("ACCURACY FAIL"));
+    let data = Data::new(Shape::new(&[6, 3, 5], Layout::ChannelsFirst).unwrap(), true, false);
+    let given = Config { residual: true, source: Origin::Given, ..Config::default() };
+    // The last value of each is spoiled, and each is left out.
+    for (config, pass) in
+        PASSES.map(|pass| (Config::default(), pass)).into_iter().chain([(given, Pass::Backward)])
+    {
+        let judge = Judge::new(&data, &config).unwrap();
+        let right = perfect(&judge, pass);
+        for i in 0..right.len() {
+            let name = right[i].0;
+            let mut lacking = right.clone();
+            lacking.remove(i);
+            for spoilt in [right[i].1.last().unwrap() * 1.1 + 0.1, f32::NAN] {
+                let mut wrong = right.clone();
+                *wrong[i].1.last_mut().unwrap() = spoilt;
+                for wrong in [&wrong, &lacking] {
+                    let accuracy = judge.judge(pass, wrong).unwrap();
+                    assert!(!accuracy.passed && accuracy.result == name, "{name}: {accuracy}");
+                    assert!(accuracy.to_string().contains("ACCURACY FAIL"));
+                }
+            }
+        }
     }
-    let backward: [Spoil; 3] = [
-        ("dx", |got| got.dx[89] += 1e-3),
-        ("dweight", |got| got.dweight[2] += 1e-3),
-        ("dbias", |got| got.dbias[2] = f32::NAN),
-    ];
-    for (name, spoil) in backward {
-        let mut got = perfect(&data);
-        spoil(&mut got);
-        let accuracy = judge.backward(&got.dx, &got.dweight, &got.dbias).unwrap();
-        assert!(!accuracy.passed && accuracy.result == name, "{name}: {accuracy}");
+}
+
+#[test]
+fn rounding_is_allowed_where_results_are_stored_in_16_bits() {
+    let data = Data::new(Shape::new(&[6, 3, 5], Layout::ChannelsFirst).unwrap(), false, false);
+    let [f32, f16] = ["f32", "f16"]
+        .map(|name| Config { dtype: clap::ValueEnum::from_str(name, false).unwrap(), ..Config::default() });
+    for (config, passes) in [(f32, false), (f16, true)] {
+        let judge = Judge::new(&data, &config).unwrap();
+        let mut results = perfect(&judge, Pass::Forward);
+        results[0].1.iter_mut().for_each(|y| *y *= 1.0 + 1.0 / 2048.0);
+        assert_eq!(judge.judge(Pass::Forward, &results).unwrap().passed, passes);
     }
-    assert!(!judge.evaluation(&perfect(&data).y).unwrap().passed);
+}
+
+#[test]
+fn where_rounding_decides_the_slope_is_found() {
+    let mut data = Data::new(Shape::new(&[6, 5, 3], Layout::ChannelsLast).unwrap(), false, false);
+    let config = Config { activation: Function::Relu, ..Config::default() };
+    assert!(Judge::new(&data, &config).unwrap().doubtful().unwrap().is_empty());
+    // With weight and bias 0, z is 0 in the channel.
+    (data.weight[1], data.bias[1]) = (0.0, 0.0);
+    let doubtful = Judge::new(&data, &config).unwrap().doubtful().unwrap();
+    assert_eq!(doubtful, (0..data.shape.elements()).filter(|i| i % 3 == 1).collect::<Vec<_>>());
+    let smooth = Config { activation: Function::Silu, ..config };
+    assert!(Judge::new(&data, &smooth).unwrap().doubtful().unwrap().is_empty());
 }

@@ -1,9 +1,7 @@
 //! The verdict on the results of a pass: the largest error in units of its bound.
 
-use crate::bench::data::channel_of;
 use serde::Serialize;
 use std::fmt;
-use wgpu_batchnorm::Shape;
 
 /// The worst of the results of one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -27,32 +25,23 @@ impl fmt::Display for Accuracy {
 pub(crate) struct Worst(Option<(f64, &'static str)>);
 
 impl Worst {
-    pub(crate) fn full(
-        &mut self,
-        result: &'static str,
-        expected: &[f64],
-        got: &[f32],
-        shape: &Shape,
-        bounds: &[f64],
-    ) {
-        for (i, (expected, got)) in expected.iter().zip(got).enumerate() {
-            self.include(result, (f64::from(*got) - expected).abs(), bounds[channel_of(shape, i)]);
-        }
-    }
-
-    pub(crate) fn channels(
+    /// Compares a result, whose bound at an index is `bound`; one that is incomplete is infinitely wrong.
+    pub(crate) fn compare(
         &mut self,
         result: &'static str,
         expected: &[f64],
         got: &[f32],
         bound: impl Fn(usize) -> f64,
     ) {
-        for (c, (expected, got)) in expected.iter().zip(got).enumerate() {
-            self.include(result, (f64::from(*got) - expected).abs(), bound(c));
+        if expected.len() != got.len() {
+            self.include(result, f64::INFINITY, 0.0);
+        }
+        for (i, (expected, got)) in expected.iter().zip(got).enumerate() {
+            self.include(result, (f64::from(*got) - expected).abs(), bound(i));
         }
     }
 
-    pub(crate) fn include(&mut self, result: &'static str, error: f64, bound: f64) {
+    fn include(&mut self, result: &'static str, error: f64, bound: f64) {
         let ratio = match error / bound {
             _ if error == 0.0 => 0.0,
             ratio if ratio.is_nan() => f64::INFINITY,
