@@ -44,6 +44,7 @@ params! {
     part_splits: u32,
     first_split: u32,
     all_channels: u32,
+    inverse_channels: f32,
     splits: u32,
     last_splits: u32,
     zero: u32,
@@ -51,5 +52,4 @@ params! {
     momentum: f32,
     keep: f32,
     negative_slope: f32,
-    padding: u32,
 }

@@ -32,6 +32,7 @@ struct Params {
     first_split: u32,       // splits of the parts of the same group before this one
     // Per channel.
     all_channels: u32,      // C
+    inverse_channels: f32,
     splits: u32,            // records to merge for each channel and group
     last_splits: u32,       // the same for the last group
     zero: u32,              // 0, unknown to the compiler: see exact.wgsl
@@ -39,6 +40,5 @@ struct Params {
     momentum: f32,          // weight of the new batch in the running statistics
     keep: f32,              // 1 − momentum
     negative_slope: f32,    // of a leaky ReLU
-    padding: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -59,9 +59,7 @@ impl Problem<'_> {
             DeviceKind::Gpu => parts::SUBTRACT_OPAQUE,
             DeviceKind::Cpu => parts::SUBTRACT_PLAIN,
         };
-        // A flat kernel finds the group of each element by itself.
-        let ghost = view.groups() > 1 && !view.is_flat();
-        let grouping = if ghost { parts::GROUPING_GHOST } else { parts::GROUPING_WHOLE };
+        let grouping = if view.groups() > 1 { parts::GROUPING_GHOST } else { parts::GROUPING_WHOLE };
         let mut kernel = Kernel::new(
             step,
             [parts::PARAMS, grouping, parts::TILE, parts::ENTRY, traversal.tile.vector(), packing],
@@ -73,6 +71,9 @@ impl Problem<'_> {
         };
         let mask = if view.is_flat() { parts::SEGMENT_MASK_FLAT } else { parts::SEGMENT_MASK };
         kernel.file(view.file()).file(subtract).file(main);
+        if !view.is_channels_last() {
+            kernel.file(parts::QUOTIENT);
+        }
         kernel.slot(self.mask, mask, &[Resource::Mask], parts::SEGMENT_ALL);
         kernel
     }

@@ -253,6 +253,7 @@ fn common_params(shape: &Shape, options: &Options) -> Params {
     };
     Params {
         all_channels: shape.channels() as u32,
+        inverse_channels: (1.0 / shape.channels() as f64) as f32,
         epsilon: options.eps as f32,
         momentum: momentum as f32,
         keep: (1.0 - momentum) as f32,

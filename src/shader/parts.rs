@@ -56,6 +56,7 @@ parts! {
     PAIRS = "shared/pairs.wgsl",
     PARAMS = "shared/params.wgsl",
     PLANES = "shared/planes.wgsl",
+    QUOTIENT = "shared/quotient.wgsl",
     RECORD_OF_TILE = "shared/record_of_tile.wgsl",
     RECORDS = "shared/records.wgsl",
     SECOND_PLANES = "shared/second_planes.wgsl",

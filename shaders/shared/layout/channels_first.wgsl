@@ -15,18 +15,8 @@ fn count_shown(shown: Shown) -> u32 { return count_of(select(VectorBits(0u), Vec
 
 struct Cursor { index: u32, column: u32, position: u32 }
 
-// position / row_length, exactly: an integer division costs a lane of a CPU adapter more than all else
-// here. The first guess is wrong by its 2⁻²³ at most, the second by less than one.
-fn sample_of(position: u32) -> u32 {
-    let guess = u32(f32(position) * params.inverse_row_length);
-    let rest = i32(position - guess * params.row_length);
-    let sample = guess + u32(i32(floor(f32(rest) * params.inverse_row_length)));
-    let column = i32(position - sample * params.row_length);
-    return select(select(sample, sample + 1u, column >= i32(params.row_length)), sample - 1u, column < 0);
-}
-
 fn seek(place: Place) -> Cursor {
-    let sample = sample_of(place.position);
+    let sample = quotient(place.position, params.row_length, params.inverse_row_length);
     let column = place.position - sample * params.row_length;
     let row = sample * params.sample_stride + place.channel * params.row_length;
     let start = params.base + place.group * params.group_stride;

@@ -84,6 +84,7 @@ fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(
                 for k in (0..tile.unroll * tile.blocks).filter(|&k| k < loads) {
                     walk_flat(
                         params,
+                        ghost,
                         position + k * tile.rows,
                         first_element,
                         first_position,
@@ -129,38 +130,50 @@ fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(
 /// A word of layout/flat.wgsl: its first element, and the second one if there is one.
 fn walk_flat(
     params: &Params,
+    ghost: bool,
     word: u32,
     first_element: u64,
     first_position: u64,
     shape: &Shape,
     visit: &mut impl FnMut(Visit),
 ) {
-    for half in 0..2 {
-        let element = params.base + 2 * word + half;
-        let row = element / params.row_length;
-        let outer = row / params.all_channels;
-        let column = element - row * params.row_length;
-        let group = ((outer + params.first_outer) / params.group_length).min(params.groups - 1);
+    let element = params.base + 2 * word;
+    let row = quotient(element, params.row_length, params.inverse_row_length);
+    let outer = quotient(row, params.all_channels, params.inverse_channels);
+    let (column, channel) = (element - row * params.row_length, row - outer * params.all_channels);
+    let wraps = column + 1 == params.row_length;
+    let ends = wraps && channel + 1 == params.all_channels;
+    let next_channel = if ends { 0 } else { channel + u32::from(wraps) };
+    let next = (outer + u32::from(ends), if wraps { 0 } else { column + 1 }, next_channel);
+    for (half, (outer, column, channel)) in [(outer, column, channel), next].into_iter().enumerate() {
+        let group = if ghost {
+            ((outer + params.first_outer) / params.group_length).min(params.groups - 1)
+        } else {
+            0
+        };
         let position = params.mask_base.wrapping_add(outer * params.row_length + column);
-        let element = first_element + u64::from(2 * word + half);
+        let element = first_element + u64::from(2 * word) + half as u64;
         if element < shape.elements() as u64 {
-            let channel = row - outer * params.all_channels;
             let position = first_position + u64::from(position);
             visit(Visit { element, group, channel, position, record: 0 });
         }
     }
 }
 
-/// `sample_of` of layout/channels_first.wgsl.
+/// ⌊position / row_length⌋ by quotient.wgsl.
 fn sample_of(position: u32, params: &Params) -> u32 {
-    let guess = (position as f32 * params.inverse_row_length) as u32;
-    let rest = position.wrapping_sub(guess.wrapping_mul(params.row_length)) as i32;
-    let sample = guess.wrapping_add((rest as f32 * params.inverse_row_length).floor() as i32 as u32);
-    let column = position.wrapping_sub(sample.wrapping_mul(params.row_length)) as i32;
-    match column {
-        ..0 => sample.wrapping_sub(1),
-        column if column >= params.row_length as i32 => sample + 1,
-        _ => sample,
+    quotient(position, params.row_length, params.inverse_row_length)
+}
+
+/// `quotient` of quotient.wgsl.
+fn quotient(n: u32, divisor: u32, inverse: f32) -> u32 {
+    let guess = (n as f32 * inverse) as u32;
+    let rest = n.wrapping_sub(guess.wrapping_mul(divisor)) as i32;
+    let nearly = guess.wrapping_add((rest as f32 * inverse).floor() as i32 as u32);
+    match n.wrapping_sub(nearly.wrapping_mul(divisor)) as i32 {
+        ..0 => nearly.wrapping_sub(1),
+        left if left >= divisor as i32 => nearly + 1,
+        _ => nearly,
     }
 }
 
@@ -173,10 +186,11 @@ fn samples_are_found_without_a_division() {
             inverse_row_length: (1.0 / f64::from(row_length)) as f32,
             ..Params::default()
         };
-        let multiples = (0..32).map(|bit| (1u32 << bit) / row_length * row_length);
+        let most = (1u32 << 31) + (1 << 30);
+        let multiples = (0..32).map(|bit| (1u32 << bit) / row_length * row_length).chain([most]);
         let near = multiples.flat_map(|m| [m.wrapping_sub(1), m, m + 1, m + row_length / 2]);
-        // Beyond 2³¹ a position has no part: parts have fewer elements.
-        for position in near.filter(|&position| position < 1 << 31) {
+        // A part has 2³⁰ elements at most, and the sample before it fewer than 2³¹.
+        for position in near.filter(|&position| position <= most) {
             // A reciprocal that the device rounds the other way must not matter.
             for ulp in [-1, 0, 1] {
                 let inverse = f32::from_bits(params.inverse_row_length.to_bits().wrapping_add_signed(ulp));
