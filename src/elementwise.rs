@@ -1,7 +1,19 @@
 //! What is done to single elements: how they are stored, and what is fused with the normalization.
 
 /// The element type of x, y, dy, dx and the residual. Statistics and everything per channel are f32, and
-/// so is all arithmetic.
+/// so is all arithmetic: only what is stored is rounded (PyTorch's batch normalization of half tensors with float
+/// parameters). No adapter feature is needed.
+///
+/// ```no_run
+/// use wgpu_batchnorm::{Context, Dtype, Layout, Shape, Tensor};
+///
+/// let context = Context::new_blocking()?;
+/// let shape = Shape::new(&[1, 3], Layout::ChannelsLast)?;
+/// let tensor = Tensor::upload_as(&context, shape, Dtype::BF16, &[1.0, 1.0 / 3.0, 1e30])?;
+/// assert_eq!(tensor.download_blocking()?[0], 1.0);
+/// assert_eq!(tensor.range().size, 8); // three times two bytes, in whole words
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// IEEE 754 binary32.

@@ -99,6 +99,7 @@
 //! | the folded form for inference | [`Layer::submit_fold`], [`BatchNorm::bind_fold`] |
 //! | gradients of gradients | [`BatchNorm::bind_double_backward`] |
 //! | several devices or hosts | [`Synchronized`], [`Exchange`] |
+//! | a layer's state as plain values, for checkpoints | [`LayerValues`] |
 //! | the same in float64 on the CPU | [`mod@reference`] |
 //!
 //! # Numbers
@@ -150,7 +151,7 @@ pub use functional::{
     submit_moments,
 };
 pub use kernels::Step;
-pub use layer::{Extras, Gradients, Layer, LayerError};
+pub use layer::{Extras, Gradients, Layer, LayerError, LayerValues};
 pub use mask::{Mask, MaskError};
 pub use mode::{Mode, Source};
 pub use options::{Momentum, Options, OptionsError};

@@ -21,6 +21,10 @@ pub enum Momentum {
 /// let options = Options { eps: 1e-3, momentum: Momentum::Cumulative, ..Options::new(64) };
 /// assert!(options.weight && options.bias && options.running_statistics);
 /// options.validate()?;
+///
+/// // Ghost batches of 16 samples; a batch with an infinite or NaN statistic is left out of the running ones.
+/// let robust = Options { ghost_batch: Some(16), guarded: true, ..Options::new(64) };
+/// robust.validate()?;
 /// # Ok::<(), wgpu_batchnorm::OptionsError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

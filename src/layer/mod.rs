@@ -1,5 +1,9 @@
 //! The short path: a layer that owns its parameters and submits its work.
 
+mod values;
+
+pub use values::LayerValues;
+
 use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, FoldTensors, ForwardTensors};
 use crate::buffer::BufferRange;
 use crate::context::Context;
@@ -9,7 +13,7 @@ use crate::mode::Mode;
 use crate::options::{Options, OptionsError};
 use crate::plan::Accumulation;
 use crate::state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
-use crate::tensor::{Tensor, UploadError, Vector, check_length};
+use crate::tensor::{Tensor, Vector};
 use thiserror::Error;
 
 /// A batch normalization layer that owns its parameters and submits its own work.
@@ -103,68 +107,6 @@ impl Layer {
     /// The options.
     pub fn options(&self) -> &Options {
         self.batch_norm.options()
-    }
-
-    /// Replaces γ; the layer must have one.
-    ///
-    /// # Errors
-    /// [`UploadError`] if there are not C values, or none are expected.
-    pub fn set_weight(&mut self, values: &[f32]) -> Result<(), UploadError> {
-        check_length(
-            "weight",
-            values.len(),
-            if self.weight.is_some() { self.options().channels } else { 0 },
-        )?;
-        if self.weight.is_some() {
-            self.weight = Some(Vector::upload(self.batch_norm.context(), values)?.range);
-        }
-        Ok(())
-    }
-
-    /// Replaces β; the layer must have one.
-    ///
-    /// # Errors
-    /// [`UploadError`] if there are not C values, or none are expected.
-    pub fn set_bias(&mut self, values: &[f32]) -> Result<(), UploadError> {
-        check_length("bias", values.len(), if self.bias.is_some() { self.options().channels } else { 0 })?;
-        if self.bias.is_some() {
-            self.bias = Some(Vector::upload(self.batch_norm.context(), values)?.range);
-        }
-        Ok(())
-    }
-
-    /// Replaces the running statistics; the layer must keep some.
-    ///
-    /// # Errors
-    /// [`UploadError`] if there are not C values each, or none are expected.
-    pub fn set_running(&mut self, values: &RunningValues) -> Result<(), UploadError> {
-        let expected = if self.running.is_some() { self.options().channels } else { 0 };
-        check_length("running_mean", values.mean.len(), expected)?;
-        check_length("running_var", values.var.len(), expected)?;
-        if self.running.is_some() {
-            self.running = Some(RunningStatistics::upload(self.batch_norm.context(), values)?);
-        }
-        Ok(())
-    }
-
-    /// The running statistics, if the layer keeps some.
-    ///
-    /// # Errors
-    /// [`DeviceError`] if the device fails.
-    pub async fn running(&self) -> Result<Option<RunningValues>, DeviceError> {
-        match &self.running {
-            Some(running) => running.download(self.batch_norm.context()).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The blocking twin of [`Layer::running`].
-    ///
-    /// # Errors
-    /// As [`Layer::running`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn running_blocking(&self) -> Result<Option<RunningValues>, DeviceError> {
-        pollster::block_on(self.running())
     }
 
     /// The blocking twin of [`Layer::batch_statistics`].
