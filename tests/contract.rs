@@ -19,7 +19,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 #[test]
 fn every_step_has_each_of_its_files_and_no_file_is_left_over() {
     let expected: BTreeSet<String> = Step::ALL.iter().map(|step| step.stem().to_owned()).collect();
-    assert_eq!(expected.len(), 7);
+    assert_eq!(expected.len(), 10);
     assert_eq!(stems("shaders", "wgsl"), expected);
     let mut host = stems("src/kernels", "rs");
     assert!(host.remove("mod"));

@@ -1,11 +1,10 @@
 //! `backward_finalize`: dγ and dβ are discarded, written or added, each by itself.
 
 use crate::Test;
-use crate::subject::{Setup, download, shape};
+use crate::subject::{Buffers, Setup, shape, submit};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, Layout, Mode, RunningStatistics,
-    SavedStatistics, Shape, Tensor,
+    Accumulation, BackwardTensors, BatchNorm, BatchNormError, Context, Layout, Mode, Vector,
 };
 
 pub(crate) const TESTS: &[Test] =
@@ -13,7 +12,6 @@ pub(crate) const TESTS: &[Test] =
 
 fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Failed> {
     let setup = Setup::new(shape(&[5, 9, 4, 3], Layout::ChannelsFirst), 1.0, 2.0);
-    let vector = Shape::new(&[1, 9], Layout::ChannelsLast)?;
     let choices = [None, Some(Accumulation::Replace), Some(Accumulation::Add)];
     for mode in [Mode::TRAINING, Mode::EVALUATION] {
         let expected = Setup { mode, ..setup.clone() }.run(context)?;
@@ -21,39 +19,20 @@ fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Fa
             for dbias_choice in choices {
                 for wants_dx in [false, true] {
                     let batch_norm = BatchNorm::new(context, setup.options)?;
-                    let x = Tensor::upload(context, setup.shape, &setup.x)?;
-                    let dy = Tensor::upload(context, setup.shape, &setup.dy)?;
-                    let y = Tensor::zeros(context, setup.shape)?;
-                    let weight = Tensor::upload(context, vector, &setup.weight)?;
-                    let bias = Tensor::upload(context, vector, &setup.bias)?;
-                    let running = RunningStatistics::upload(context, &setup.running)?;
-                    let saved = SavedStatistics::new(context, 9)?;
-                    let dx = Tensor::zeros(context, setup.shape)?;
-                    let dweight = Tensor::upload(context, vector, &[100.0; 9])?;
-                    let dbias = Tensor::upload(context, vector, &[200.0; 9])?;
-                    let forward = ForwardTensors {
-                        x: x.range().clone(),
-                        y: y.range().clone(),
-                        weight: Some(weight.range().clone()),
-                        bias: Some(bias.range().clone()),
-                        running: Some(&running),
-                        saved: &saved,
-                        workspace: None,
-                    };
+                    let buffers = Buffers::new(context, &setup)?;
+                    let dweight = Vector::upload(context, &[100.0; 9])?;
+                    let dbias = Vector::upload(context, &[200.0; 9])?;
                     let backward = BackwardTensors {
-                        x: x.range().clone(),
-                        dy: dy.range().clone(),
-                        weight: Some(weight.range().clone()),
-                        saved: &saved,
-                        dx: wants_dx.then(|| dx.range().clone()),
+                        dx: wants_dx.then(|| buffers.dx.range().clone()),
                         dweight: dweight_choice.map(|choice| (dweight.range().clone(), choice)),
                         dbias: dbias_choice.map(|choice| (dbias.range().clone(), choice)),
-                        workspace: None,
+                        ..buffers.backward()
                     };
-                    let mut encoder = context.device().create_command_encoder(&Default::default());
-                    batch_norm.bind_forward(&setup.shape, mode, &forward)?.record(&mut encoder)?;
-                    batch_norm.bind_backward(&setup.shape, mode, &backward)?.record(&mut encoder)?;
-                    context.queue().submit([encoder.finish()]);
+                    submit::<BatchNormError>(context, |encoder| {
+                        let forward = batch_norm.bind_forward(&setup.shape, mode, &buffers.forward())?;
+                        forward.record(&mut *encoder)?;
+                        batch_norm.bind_backward(&setup.shape, mode, &backward)?.record(encoder)
+                    })?;
                     let after = |start: f32, choice: Option<Accumulation>, gradient: &[f32]| -> Vec<f32> {
                         gradient
                             .iter()
@@ -65,11 +44,11 @@ fn gradients_are_written_or_added_or_neither(context: &Context) -> Result<(), Fa
                             .collect()
                     };
                     let got = (
-                        download(context, dweight.range())?,
-                        download(context, dbias.range())?,
-                        dx.download_blocking()?,
+                        dweight.download_blocking()?,
+                        dbias.download_blocking()?,
+                        buffers.dx.download_blocking()?,
                     );
-                    let dx = if wants_dx { expected.dx.clone() } else { vec![0.0; setup.shape.elements()] };
+                    let dx = if wants_dx { expected.dx.clone() } else { vec![77.0; setup.shape.elements()] };
                     let expected = (
                         after(100.0, dweight_choice, &expected.dweight),
                         after(200.0, dbias_choice, &expected.dbias),

@@ -9,16 +9,30 @@ mod subject;
 mod backward_apply;
 mod backward_finalize;
 mod backward_reduce;
+mod double_backward_apply;
+mod double_backward_finalize;
+mod double_backward_reduce;
 mod finalize;
 mod normalize;
 mod running_stats;
 mod statistics;
 
+mod activations;
+mod dtypes;
 mod errors;
+mod functional;
+mod ghost_batches;
+mod guarded;
 mod layer;
+mod masks;
+mod operator;
 mod oracle;
+mod origins;
 mod properties;
 mod recording;
+mod sources;
+mod synchronized;
+mod workspace;
 
 #[path = "../../crates/cli/src/run_case/mod.rs"]
 mod run_case;
@@ -34,7 +48,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let context = Context::new_blocking();
     let required = std::env::var_os("BATCH_NORM_REQUIRE_ADAPTER").is_some_and(|value| value == "1");
-    let steps: [(&str, &[Test]); 7] = [
+    let steps: [(&str, &[Test]); 10] = [
         ("statistics", statistics::TESTS),
         ("finalize", finalize::TESTS),
         ("running_stats", running_stats::TESTS),
@@ -42,11 +56,25 @@ fn main() -> ExitCode {
         ("backward_reduce", backward_reduce::TESTS),
         ("backward_finalize", backward_finalize::TESTS),
         ("backward_apply", backward_apply::TESTS),
+        ("double_backward_reduce", double_backward_reduce::TESTS),
+        ("double_backward_finalize", double_backward_finalize::TESTS),
+        ("double_backward_apply", double_backward_apply::TESTS),
     ];
     let others = [
         ("oracle", oracle::TESTS),
         ("properties", properties::TESTS),
+        ("operator", operator::TESTS),
+        ("dtypes", dtypes::TESTS),
+        ("activations", activations::TESTS),
+        ("sources", sources::TESTS),
+        ("masks", masks::TESTS),
+        ("ghost_batches", ghost_batches::TESTS),
+        ("guarded", guarded::TESTS),
+        ("functional", functional::TESTS),
+        ("synchronized", synchronized::TESTS),
         ("recording", recording::TESTS),
+        ("workspace", workspace::TESTS),
+        ("origins", origins::TESTS),
         ("layer", layer::TESTS),
         ("errors", errors::TESTS),
     ];

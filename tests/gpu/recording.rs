@@ -2,14 +2,12 @@
 //! 65,535 workgroups, passes of the caller's, and bindings that are made once.
 
 use crate::Test;
-use crate::subject::{Results, Setup, download, shape};
+use crate::subject::{Arena, Buffers, Results, Setup, download, shape, submit, with_limits};
 use libtest_mimic::Failed;
-use wgpu_batchnorm::wgpu::{
-    BufferDescriptor, BufferUsages, DeviceDescriptor, Instance, InstanceDescriptor, Limits,
-};
+use wgpu_batchnorm::wgpu::Limits;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BufferRange, Context, ForwardTensors, Layout, Mode,
-    RunningStatistics, SavedStatistics, Shape, Tensor,
+    Accumulation, Activation, BackwardTensors, BatchNorm, BatchNormError, Context, ForwardTensors, Layout,
+    Mode, Order, RunningStatistics, SavedStatistics, Source,
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -18,36 +16,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("grids_beyond_65535_workgroups", grids_beyond_65535_workgroups),
     ("into_an_encoder_or_a_pass", into_an_encoder_or_a_pass),
     ("bindings_are_made_once", bindings_are_made_once),
+    ("other_tensors_are_bound_anew", other_tensors_are_bound_anew),
     ("two_sizes_share_the_workspace", two_sizes_share_the_workspace),
 ];
-
-/// One buffer with a range for each tensor, at the least alignment there is.
-struct Arena<'c> {
-    context: &'c Context,
-    buffer: wgpu_batchnorm::wgpu::Buffer,
-    used: u64,
-}
-
-impl<'c> Arena<'c> {
-    fn new(context: &'c Context, bytes: u64) -> Self {
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
-        let descriptor = BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
-        Self { context, buffer: context.device().create_buffer(&descriptor), used: 0 }
-    }
-
-    fn bytes(&mut self, bytes: u64) -> BufferRange {
-        let alignment = u64::from(self.context.traits().min_storage_buffer_offset_alignment);
-        let start = self.used.next_multiple_of(alignment);
-        self.used = start + bytes;
-        BufferRange::new(&self.buffer, start..self.used)
-    }
-
-    fn values(&mut self, values: &[f32]) -> BufferRange {
-        let range = self.bytes(4 * values.len() as u64);
-        self.context.queue().write_buffer(&self.buffer, range.offset, bytemuck::cast_slice(values));
-        range
-    }
-}
 
 fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Failed> {
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
@@ -58,19 +29,20 @@ fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Faile
                 let batch_norm = BatchNorm::new(context, setup.options)?;
                 let channels = setup.shape.channels();
                 let mut arena = Arena::new(context, 1 << 20);
-                let x = arena.values(&setup.x);
-                let dy = arena.values(&setup.dy);
+                let x = arena.filled(&setup.x);
+                let dy = arena.filled(&setup.dy);
                 // The backward pass still needs x, so in place the forward pass has a copy of it.
-                let input = if in_place { arena.values(&setup.x) } else { x.clone() };
+                let input = if in_place { arena.filled(&setup.x) } else { x.clone() };
                 let empty = vec![f32::NAN; setup.shape.elements()];
-                let y = if in_place { input.clone() } else { arena.values(&empty) };
-                let dx = if in_place { dy.clone() } else { arena.values(&empty) };
-                let weight = arena.values(&setup.weight);
-                let bias = arena.values(&setup.bias);
+                let y = if in_place { input.clone() } else { arena.filled(&empty) };
+                let dx = if in_place { dy.clone() } else { arena.filled(&empty) };
+                let weight = arena.filled(&setup.weight);
+                let bias = arena.filled(&setup.bias);
                 let running = RunningStatistics {
-                    mean: arena.values(&setup.running.mean),
-                    var: arena.values(&setup.running.var),
+                    mean: arena.filled(&setup.running.mean),
+                    var: arena.filled(&setup.running.var),
                     num_batches_tracked: arena.bytes(4 * channels as u64),
+                    num_batches_skipped: arena.bytes(4 * channels as u64),
                 };
                 let saved =
                     SavedStatistics::in_range(arena.bytes(SavedStatistics::bytes(channels)), channels);
@@ -78,23 +50,18 @@ fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Faile
                 let dbias = arena.bytes(4 * channels as u64);
                 let workspace = Some(arena.bytes(batch_norm.workspace_bytes(&setup.shape)?));
                 let forward = ForwardTensors {
-                    x: input,
-                    y: y.clone(),
-                    weight: Some(weight.clone()),
+                    weight: Some(weight),
                     bias: Some(bias),
                     running: Some(&running),
-                    saved: &saved,
                     workspace: workspace.clone(),
+                    ..ForwardTensors::new(input, y.clone(), &saved)
                 };
                 let backward = BackwardTensors {
-                    x,
-                    dy,
-                    weight: Some(weight),
-                    saved: &saved,
                     dx: Some(dx.clone()),
                     dweight: Some((dweight.clone(), Accumulation::Replace)),
                     dbias: Some((dbias.clone(), Accumulation::Replace)),
                     workspace,
+                    ..BackwardTensors::new(x, dy, &saved)
                 };
                 let mut encoder = context.device().create_command_encoder(&Default::default());
                 batch_norm.record_forward(&mut encoder, &setup.shape, Mode::TRAINING, &forward)?;
@@ -114,15 +81,6 @@ fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Faile
     Ok(())
 }
 
-/// A context whose device has these limits.
-fn with_limits(limits: Limits) -> Result<Context, Failed> {
-    let instance = Instance::new(InstanceDescriptor::new_without_display_handle_from_env());
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default()))?;
-    let descriptor = DeviceDescriptor { required_limits: limits, ..Default::default() };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
-    Ok(Context::from_device(&device, &queue))
-}
-
 /// A device that can bind 64 KiB: pieces of the batch, of a sample, and of a row.
 fn tensors_larger_than_a_binding(_: &Context) -> Result<(), Failed> {
     let limits =
@@ -133,7 +91,7 @@ fn tensors_larger_than_a_binding(_: &Context) -> Result<(), Failed> {
             [&[50usize, 6, 33, 10][..], &[3, 20, 31, 33], &[2, 3, 40_001], &[2, 3, 40_004], &[30_000, 3]]
         {
             let setup = Setup::new(shape(sizes, layout), 10.0, 1.0);
-            let forward = wgpu_batchnorm::Operation::Forward { mode: Mode::TRAINING, in_place: false };
+            let forward = wgpu_batchnorm::Operation::Forward { pass: Mode::TRAINING.into(), in_place: false };
             let plan = BatchNorm::new(&context, setup.options)?.plan(&setup.shape, forward)?;
             if plan.dispatches().len() <= 4 {
                 return Err(format!("{} fits one binding: the test tests nothing", setup.shape).into());
@@ -164,77 +122,18 @@ fn grids_beyond_65535_workgroups(context: &Context) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Buffers of one step, for the tests that record in several ways.
-struct Step {
-    setup: Setup,
-    batch_norm: BatchNorm,
-    tensors: [Tensor; 4],
-    vectors: [Tensor; 4],
-    running: RunningStatistics,
-    saved: SavedStatistics,
-}
-
-impl Step {
-    fn new(context: &Context, setup: Setup) -> Result<Self, Failed> {
-        let channels = setup.shape.channels();
-        let vector = Shape::new(&[1, channels], Layout::ChannelsLast)?;
-        let zeros = |shape| Tensor::zeros(context, shape);
-        let upload = |shape, values: &[f32]| Tensor::upload(context, shape, values);
-        Ok(Self {
-            batch_norm: BatchNorm::new(context, setup.options)?,
-            tensors: [
-                upload(setup.shape, &setup.x)?,
-                zeros(setup.shape)?,
-                upload(setup.shape, &setup.dy)?,
-                zeros(setup.shape)?,
-            ],
-            vectors: [
-                upload(vector, &setup.weight)?,
-                upload(vector, &setup.bias)?,
-                zeros(vector)?,
-                zeros(vector)?,
-            ],
-            running: RunningStatistics::upload(context, &setup.running)?,
-            saved: SavedStatistics::new(context, channels)?,
-            setup,
-        })
+/// Fails unless y and dx are the expected ones.
+fn check(step: &Buffers, expected: &Results) -> Result<(), Failed> {
+    if step.y.download_blocking()? != expected.y || step.dx.download_blocking()? != expected.dx {
+        return Err(format!("{} differs", step.setup.shape).into());
     }
-
-    fn forward(&self) -> ForwardTensors<'_> {
-        let [x, y, ..] = self.tensors.each_ref().map(|tensor| tensor.range().clone());
-        let [weight, bias, ..] = self.vectors.each_ref().map(|tensor| tensor.range().clone());
-        let (running, saved) = (Some(&self.running), &self.saved);
-        ForwardTensors { x, y, weight: Some(weight), bias: Some(bias), running, saved, workspace: None }
-    }
-
-    fn backward(&self) -> BackwardTensors<'_> {
-        let [x, _, dy, dx] = self.tensors.each_ref().map(|tensor| tensor.range().clone());
-        let [weight, _, dweight, dbias] = self.vectors.each_ref().map(|tensor| tensor.range().clone());
-        BackwardTensors {
-            x,
-            dy,
-            weight: Some(weight),
-            saved: &self.saved,
-            dx: Some(dx),
-            dweight: Some((dweight, Accumulation::Replace)),
-            dbias: Some((dbias, Accumulation::Replace)),
-            workspace: None,
-        }
-    }
-
-    fn check(&self, expected: &Results) -> Result<(), Failed> {
-        let [_, y, _, dx] = &self.tensors;
-        if y.download_blocking()? != expected.y || dx.download_blocking()? != expected.dx {
-            return Err(format!("{} differs", self.setup.shape).into());
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn into_an_encoder_or_a_pass(context: &Context) -> Result<(), Failed> {
     let setup = Setup::new(shape(&[4, 10, 8, 8], Layout::ChannelsFirst), 0.0, 1.0);
     let expected = setup.run(context)?;
-    let step = Step::new(context, setup)?;
+    let step = Buffers::new(context, &setup)?;
     let forward = step.batch_norm.bind_forward(&step.setup.shape, Mode::TRAINING, &step.forward())?;
     let backward = step.batch_norm.bind_backward(&step.setup.shape, Mode::TRAINING, &step.backward())?;
     let mut encoder = context.device().create_command_encoder(&Default::default());
@@ -244,7 +143,7 @@ fn into_an_encoder_or_a_pass(context: &Context) -> Result<(), Failed> {
         backward.record(&mut pass)?;
     }
     context.queue().submit([encoder.finish()]);
-    step.check(&expected)?;
+    check(&step, &expected)?;
     // Step by step, each in a pass of its own.
     let mut encoder = context.device().create_command_encoder(&Default::default());
     for each in wgpu_batchnorm::Step::ALL {
@@ -252,7 +151,7 @@ fn into_an_encoder_or_a_pass(context: &Context) -> Result<(), Failed> {
         backward.record_step(&mut encoder, each)?;
     }
     context.queue().submit([encoder.finish()]);
-    step.check(&expected)
+    check(&step, &expected)
 }
 
 /// An epoch of several batches and a shorter last one, twice: after the first, nothing new is made.
@@ -260,8 +159,8 @@ fn bindings_are_made_once(_: &Context) -> Result<(), Failed> {
     // A device of its own, since its objects are counted.
     let context = with_limits(Limits::defaults())?;
     let sizes = [[6usize, 5, 4, 4], [2, 5, 4, 4]];
-    let steps =
-        sizes.map(|sizes| Step::new(&context, Setup::new(shape(&sizes, Layout::ChannelsFirst), 0.0, 1.0)));
+    let steps = sizes
+        .map(|sizes| Buffers::new(&context, &Setup::new(shape(&sizes, Layout::ChannelsFirst), 0.0, 1.0)));
     let [full, last] = steps;
     let (full, last) = (full?, last?);
     let batch_norm = &full.batch_norm;
@@ -292,11 +191,57 @@ fn bindings_are_made_once(_: &Context) -> Result<(), Failed> {
     if before == after { Ok(()) } else { Err(format!("objects grew from {before:?} to {after:?}").into()) }
 }
 
+/// What is kept of earlier calls must not answer for a tensor that is another one in this call.
+fn other_tensors_are_bound_anew(context: &Context) -> Result<(), Failed> {
+    let mut setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.0, 1.0)
+        .with_activation(Activation::Silu, Order::Post)
+        .with_residual()
+        .with_mask(0.6);
+    setup.mode = Mode { source: Source::Given, update: true };
+    let mut other = setup.clone();
+    other.residual.iter_mut().flatten().for_each(|residual| *residual += 1.0);
+    other.mask.iter_mut().flatten().for_each(|shown| *shown = !*shown);
+    other.given.iter_mut().flatten().for_each(|value| *value += 0.5);
+    let mut buffers = Buffers::new(context, &setup)?;
+    let mut others = Buffers::new(context, &other)?;
+    // One tensor after the other is exchanged, and each time y and the gradients are those of a fresh layer.
+    for exchanged in 0..4 {
+        let mut expected = buffers.setup.clone();
+        match exchanged {
+            0 => {}
+            1 => {
+                std::mem::swap(&mut buffers.residual, &mut others.residual);
+                expected.residual.clone_from(&other.residual);
+            }
+            2 => {
+                std::mem::swap(&mut buffers.mask, &mut others.mask);
+                expected.mask.clone_from(&other.mask);
+            }
+            _ => {
+                std::mem::swap(&mut buffers.given, &mut others.given);
+                expected.given.clone_from(&other.given);
+            }
+        }
+        buffers.running = RunningStatistics::upload(context, &setup.running)?;
+        submit::<BatchNormError>(context, |encoder| {
+            let (batch_norm, mode) = (&buffers.batch_norm, setup.mode);
+            batch_norm.record_forward(&mut *encoder, &setup.shape, mode, &buffers.forward())?;
+            batch_norm.record_backward(encoder, &setup.shape, mode, &buffers.backward())
+        })?;
+        buffers
+            .results(context)?
+            .same_bits(&expected.run(context)?)
+            .map_err(|error| format!("after exchange {exchanged}: {error}"))?;
+        buffers.setup = expected;
+    }
+    Ok(())
+}
+
 fn two_sizes_share_the_workspace(context: &Context) -> Result<(), Failed> {
     let small = Setup::new(shape(&[2, 3, 5], Layout::ChannelsFirst), 0.0, 1.0);
     let large = Setup::new(shape(&[40, 70, 9, 9], Layout::ChannelsLast), 0.0, 1.0);
     let (expected_small, expected_large) = (small.run(context)?, large.run(context)?);
-    let (small, large) = (Step::new(context, small)?, Step::new(context, large)?);
+    let (small, large) = (Buffers::new(context, &small)?, Buffers::new(context, &large)?);
     let mut encoder = context.device().create_command_encoder(&Default::default());
     for step in [&small, &large] {
         step.batch_norm.record_forward(&mut encoder, &step.setup.shape, Mode::TRAINING, &step.forward())?;
@@ -305,6 +250,6 @@ fn two_sizes_share_the_workspace(context: &Context) -> Result<(), Failed> {
         step.batch_norm.record_backward(&mut encoder, &step.setup.shape, Mode::TRAINING, &step.backward())?;
     }
     context.queue().submit([encoder.finish()]);
-    small.check(&expected_small)?;
-    large.check(&expected_large)
+    check(&small, &expected_small)?;
+    check(&large, &expected_large)
 }

@@ -57,7 +57,7 @@ fn many_blocks_lose_no_digits(context: &Context) -> Result<(), Failed> {
         let setup = Setup::new(shape(&[1, 512, 20_001], layout), 0.0, 1.0)
             .with_x(|c, i, _| 0.1 * (1 + i % 4) as f32 + c as f32);
         let plan = BatchNorm::new(context, setup.options)?
-            .plan(&setup.shape, Operation::Forward { mode: Mode::TRAINING, in_place: false })?;
+            .plan(&setup.shape, Operation::Forward { pass: Mode::TRAINING.into(), in_place: false })?;
         let statistics = plan.dispatches().first().ok_or("a dispatch")?;
         let lanes =
             statistics.grid().map(u64::from).iter().product::<u64>() * u64::from(statistics.workgroup_size());

@@ -1,0 +1,155 @@
+//! Replicas that do not get together, and transports that bring something else.
+
+use super::replicas::{ends, try_forward, try_without_samples};
+use super::transport::Tampered;
+use super::{LIMIT, devices};
+use crate::subject::{Setup, expect, shape};
+use libtest_mimic::Failed;
+use std::time::{Duration, Instant};
+use wgpu_batchnorm::{Context, Dtype, ExchangeError, InProcess, Layout, SyncError};
+
+/// Each replica learns what the other has, and nothing is computed.
+pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
+    let devices = devices(context)?;
+    let setup = |channels| Setup::new(shape(&[4, channels, 6], Layout::ChannelsFirst), 0.5, 1.5);
+    let eps = |eps| {
+        let mut setup = setup(5);
+        setup.options.eps = eps;
+        setup
+    };
+    for (what, setups, values) in [
+        ("number of channels", [setup(5), setup(6)], ["5", "6"]),
+        ("eps", [eps(0.5), eps(0.25)], ["0.5", "0.25"]),
+        ("dtype", [setup(5), setup(5).with_dtype(Dtype::F16)], ["f32", "f16"]),
+        ("dtype", [setup(5).with_dtype(Dtype::BF16), setup(5).with_dtype(Dtype::F16)], ["bf16", "f16"]),
+    ] {
+        let ends = InProcess::group(2);
+        let errors = std::thread::scope(|scope| {
+            let threads: Vec<_> = (ends.into_iter().zip(&setups).zip(&devices))
+                .map(|((end, setup), context)| {
+                    scope.spawn(|| try_forward(context, setup, end.with_limit(LIMIT)))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+        });
+        for (own, error) in errors.into_iter().enumerate() {
+            let result = error.map_err(|_| "a replica panicked")??;
+            expect(result, what, |e| {
+                let other = 1 - own;
+                matches!(e, SyncError::Disagree { rank, what: named, actual, expected }
+                    if (*rank, *named) == (other, what) && actual == values[other] && expected == values[own])
+            })?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn too_few_values_in_all(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[1, 5], Layout::ChannelsFirst), 0.5, 1.5);
+    // Alone, and with an empty one beside it.
+    let end = InProcess::group(1).pop().ok_or("an end")?;
+    expect(try_forward(context, &setup, end)?, "one value", |e| {
+        matches!(e, SyncError::TooFewValues { actual: 1 })
+    })?;
+    let devices = devices(context)?;
+    let [one, none] = ends();
+    let (with, without) = std::thread::scope(|scope| {
+        let with = scope.spawn(|| try_forward(&devices[0], &setup, one));
+        let without = scope.spawn(|| try_without_samples(&devices[1], none));
+        (with.join(), without.join())
+    });
+    for result in [with, without] {
+        expect(result.map_err(|_| "a panic")??, "one value", |e| {
+            matches!(e, SyncError::TooFewValues { actual: 1 })
+        })?;
+    }
+    let [first, second] = ends();
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| try_without_samples(&devices[0], first));
+        let second = scope.spawn(|| try_without_samples(&devices[1], second));
+        (first.join(), second.join())
+    });
+    for result in [first, second] {
+        expect(result.map_err(|_| "a panic")??, "no values", |e| {
+            matches!(e, SyncError::TooFewValues { actual: 0 })
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn a_replica_that_does_not_come(context: &Context) -> Result<(), Failed> {
+    let limit = Duration::from_millis(200);
+    let mut ends = InProcess::group(3);
+    let first = ends.remove(0).with_limit(limit);
+    let start = Instant::now();
+    let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
+    expect(try_forward(context, &setup, first)?, "nobody came", |e| {
+        matches!(e, SyncError::Exchange(ExchangeError::TimedOut { missing, limit: waited })
+            if missing == &[1, 2] && *waited == limit)
+    })?;
+    assert!(start.elapsed() >= limit && start.elapsed() < LIMIT, "{:?}", start.elapsed());
+    Ok(())
+}
+
+pub(super) fn a_replica_that_leaves(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
+    let is_left = |e: &SyncError| matches!(e, SyncError::Exchange(ExchangeError::Left { rank: 1 }));
+    // Before, and while it is waited for.
+    for pause in [Duration::ZERO, Duration::from_millis(300)] {
+        let [first, second] = ends();
+        let result = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| try_forward(context, &setup, first));
+            std::thread::sleep(pause);
+            drop(second);
+            waiting.join()
+        });
+        expect(result.map_err(|_| "a panic")??, "left", is_left)?;
+    }
+    Ok(())
+}
+
+/// What another replica tells may be anything.
+pub(super) fn messages_of_something_else(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
+    let changes: [fn(&mut Vec<u8>); 6] = [
+        Vec::clear,
+        |message| message.truncate(19),
+        |message| message.truncate(message.len() - 4),
+        |message| message.push(0),
+        |message| message.extend([0; 4]),
+        |message| message[0] ^= 1,
+    ];
+    for change in changes {
+        let mut length = 20 + 20 * 5;
+        let mut message = vec![0; length];
+        change(&mut message);
+        length = message.len();
+        expect(
+            try_forward(context, &setup, Tampered::echoing(2, change))?,
+            "a changed message",
+            |e| matches!(e, SyncError::Malformed { rank: 1, actual, expected: 120 } if *actual == length as u64),
+        )?;
+    }
+    // A replica in its backward pass.
+    let another_pass: fn(&mut Vec<u8>) = |message| message[4] = 1;
+    expect(try_forward(context, &setup, Tampered::echoing(2, another_pass))?, "another pass", |e| {
+        matches!(e, SyncError::Disagree { rank: 1, what: "pass", actual, expected }
+            if actual == "backward" && expected == "forward")
+    })
+}
+
+/// A transport that brings other messages than there are replicas is refused, not believed.
+pub(super) fn messages_of_too_many_or_too_few(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
+    let mut accepted = Vec::new();
+    for messages in [0, 1, 3, 90] {
+        let transport = Tampered::echoing(messages, |_| {}).of_replicas(2);
+        if try_forward(context, &setup, transport)?.is_ok() {
+            accepted.push(messages);
+        }
+    }
+    if accepted.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{accepted:?} messages of 2 replicas were accepted").into())
+}
