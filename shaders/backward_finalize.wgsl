@@ -5,7 +5,8 @@
 
 fn run(place: Place, lane: u32) {
     var total = identity();
-    for (var group = 0u; group < params.groups; group++) {
+    for (var i = 0u; i < GROUPS; i++) { // unroll if one
+        let group = params.first_group + i;
         let sums = collect_sums(group, place, lane);
         total = combine(total, sums);
         if (place.exists && place.row == 0u) {

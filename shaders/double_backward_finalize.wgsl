@@ -8,7 +8,8 @@
 fn run(place: Place, lane: u32) {
     let channel = place.plane_channel;
     var grad_of_weight = 0.0;
-    for (var group = 0u; group < params.groups; group++) {
+    for (var i = 0u; i < GROUPS; i++) { // unroll if one
+        let group = params.first_group + i;
         let sums = merge(group, place, lane);
         if (place.exists && place.row == 0u) {
             let inv_std = saved[plane(group, INV_STD, channel)];

@@ -10,7 +10,8 @@
 
 fn run(place: Place, lane: u32) {
     let channel = place.plane_channel;
-    for (var group = 0u; group < params.groups; group++) {
+    for (var i = 0u; i < GROUPS; i++) { // unroll if one
+        let group = params.first_group + i;
         let count = saved[plane(group, COUNT, channel)];
         let accepted = is_accepted(group, lane) && count >= 2.0;
         if (place.exists && place.row == 0u) {

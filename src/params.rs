@@ -35,6 +35,7 @@ params! {
     wrap_column: u32,
     groups: u32,
     first_group: u32,
+    all_groups: u32,
     group_stride: u32,
     group_length: u32,
     first_outer: u32,

@@ -128,6 +128,8 @@ pub(crate) struct Origin {
     pub(crate) shape: Shape,
     pub(crate) source: Source,
     pub(crate) mask: bool,
+    /// Whether the gradient depends on a residual that was added.
+    pub(crate) residual: bool,
 }
 
 impl std::fmt::Display for Origin {
@@ -137,8 +139,13 @@ impl std::fmt::Display for Origin {
             Source::Running => "running",
             Source::Given => "given",
         };
-        let mask = if self.mask { " and a mask" } else { "" };
-        write!(f, "{} with {source} statistics{mask}", self.shape)
+        let extras = match (self.mask, self.residual) {
+            (false, false) => "",
+            (true, false) => " and a mask",
+            (false, true) => " and a residual",
+            (true, true) => ", a mask and a residual",
+        };
+        write!(f, "{} with {source} statistics{extras}", self.shape)
     }
 }
 

@@ -19,8 +19,9 @@ struct Params {
     wrap_index: u32,
     wrap_column: u32,
     // Groups of samples that share statistics: one, or the ghost batches.
-    groups: u32,            // of the part; in the kernels per channel: of the batch
-    first_group: u32,       // groups before the part's first one
+    groups: u32,            // of the part, or of the dispatch in the kernels per channel
+    first_group: u32,       // groups before the first one of these
+    all_groups: u32,        // of the batch
     group_stride: u32,      // vectors from one group to the next
     group_length: u32,      // flat kernels: samples (channels first) or positions (last) of a group
     first_outer: u32,       // flat kernels: samples or positions before the one that base is counted from

@@ -6,7 +6,6 @@ use crate::mode::{Mode, Source};
 use crate::plan::{Operation, Pass, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::Origin;
 
 impl BatchNorm {
     /// Checks and binds a forward pass: y = activation(γ·x̂ + β + residual).
@@ -20,11 +19,12 @@ impl BatchNorm {
         tensors: &ForwardTensors<'_>,
     ) -> Result<BoundOperation, BatchNormError> {
         let mut list = TensorList::new(self, shape);
-        let pass = self.list_forward(&mut list, shape, mode, tensors);
+        let pass = self.list_forward(&mut list, mode, tensors);
+        self.check_mask(&mut list, shape, mode, tensors.mask);
         let operation = Operation::Forward { pass, in_place: tensors.y.starts_with(&tensors.x) };
         list.saved(tensors.saved, self.groups(shape, operation));
         let bindings = list.bind(operation, tensors.workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: mode.source, mask: pass.mask };
+        let origin = self.origin(shape, pass);
         Ok(BoundOperation::leaving(self, bindings, tensors.saved, origin))
     }
 
@@ -32,7 +32,6 @@ impl BatchNorm {
     pub(crate) fn list_forward<'t>(
         &self,
         list: &mut TensorList<'t>,
-        shape: &Shape,
         mode: Mode,
         tensors: &'t ForwardTensors<'_>,
     ) -> Pass {
@@ -44,7 +43,6 @@ impl BatchNorm {
         list.parameter(Resource::Weight, self.options.weight, weight.as_ref());
         list.parameter(Resource::Bias, self.options.bias, bias.as_ref());
         list.running(self.options.running_statistics, *running).given(mode.source, *given).mask(*mask);
-        self.check_mask(list, shape, mode, tensors.mask);
         Pass { mode, residual: residual.is_some(), mask: mask.is_some() }
     }
 
@@ -65,7 +63,7 @@ impl BatchNorm {
         let operation = Operation::Backward { pass, wanted };
         list.saved(tensors.saved, self.groups(shape, operation));
         let bindings = list.bind(operation, tensors.workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: mode.source, mask: pass.mask };
+        let origin = self.origin(shape, pass);
         Ok(BoundOperation::needing(self, bindings, tensors.saved, origin))
     }
 

@@ -10,7 +10,7 @@ use crate::mode::{Mode, Source};
 use crate::plan::{Operation, Pass};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::{GivenStatistics, Origin};
+use crate::state::GivenStatistics;
 
 impl BatchNorm {
     /// Checks and binds the statistics alone, without a y: mean = Σx/m and variance = Σ(x − mean)²/m over the m
@@ -58,7 +58,7 @@ impl BatchNorm {
         list.running(running.is_some() && self.options.running_statistics, *running);
         self.check_mask(&mut list, shape, mode, *mask);
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: Source::Batch, mask: pass.mask };
+        let origin = self.origin(shape, pass);
         Ok(BoundOperation::leaving(self, bindings, saved, origin))
     }
 
@@ -79,7 +79,7 @@ impl BatchNorm {
         list.per_channel(Resource::Dmean, &dmoments.mean).per_channel(Resource::Dvariance, &dmoments.var);
         list.tensor(Resource::Dx, dx);
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: Source::Batch, mask: mask.is_some() };
+        let origin = self.origin(shape, operation.pass());
         Ok(BoundOperation::needing(self, bindings, saved, origin))
     }
 
@@ -169,7 +169,7 @@ impl BatchNorm {
         }
         list.saved(saved, self.groups(shape, operation));
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: mode.source, mask: mask.is_some() };
+        let origin = self.origin(shape, operation.pass());
         Ok(BoundOperation::needing(self, bindings, saved, origin))
     }
 }

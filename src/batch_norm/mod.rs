@@ -18,13 +18,13 @@ pub use tensors::{
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::device::DeviceError;
-use crate::elementwise::Activation;
+use crate::elementwise::{Activation, Order};
 use crate::mask::Mask;
 use crate::mode::{Mode, Source};
 use crate::options::{Options, OptionsError};
-use crate::plan::{Operation, Pass, Plan, PlanError, Wanted};
+use crate::plan::{Accumulation, Operation, Pass, Plan, PlanError, Wanted};
 use crate::shape::Shape;
-use crate::state::SavedStatistics;
+use crate::state::{Origin, SavedStatistics};
 use cached::{BindingKey, KEPT_BINDINGS};
 use std::sync::{Arc, Mutex};
 
@@ -101,12 +101,14 @@ impl BatchNorm {
     /// # Errors
     /// [`PlanError`] if the shape is beyond what the kernels can address.
     pub fn workspace_bytes(&self, shape: &Shape) -> Result<u64, PlanError> {
-        // Held statistics that are updated keep those of the batch beside them.
+        // Held statistics that are updated keep those of the batch beside them; and the groups of samples, which
+        // shape the records, may be others backward.
         let held = Mode { source: Source::Running, update: true };
-        let wanted = Wanted { dx: true, ..Wanted::default() };
+        let sum = Some(Accumulation::Replace);
+        let wanted = Wanted { dx: true, dweight: sum, dbias: sum, ..Wanted::default() };
         let mut bytes = 0;
-        for mode in [Mode::TRAINING, held] {
-            let pass = Pass { mask: true, ..mode.into() };
+        for (mode, mask) in [(Mode::TRAINING, false), (Mode::TRAINING, true), (held, false), (held, true)] {
+            let pass = Pass { mask, ..mode.into() };
             for operation in [
                 Operation::Forward { pass, in_place: false },
                 Operation::Backward { pass, wanted },
@@ -127,6 +129,14 @@ impl BatchNorm {
         let operation = Operation::Forward { pass: Mode::TRAINING.into(), in_place: false };
         let groups = usize::try_from(self.groups(shape, operation)).unwrap_or(usize::MAX);
         SavedStatistics::for_groups(&self.context, self.options.channels, groups)
+    }
+
+    /// What a backward pass must have in common with its forward pass.
+    pub(crate) fn origin(&self, shape: &Shape, pass: Pass) -> Origin {
+        let Options { activation, order, .. } = self.options;
+        let depends = activation != Activation::None && order == Order::Post;
+        let (source, mask) = (pass.mode.source, pass.mask);
+        Origin { shape: *shape, source, mask, residual: pass.residual && depends }
     }
 
     /// Groups of samples that have statistics of their own.
@@ -150,7 +160,9 @@ impl BatchNorm {
         }
         // The biased variance of a single value is 0, and that of moments may be; the others divide by it.
         let needs_variance = match operation {
-            Operation::Forward { .. } | Operation::Statistics { .. } => mode.update,
+            Operation::Forward { .. } | Operation::Statistics { .. } => {
+                mode.update && self.options.running_statistics
+            }
             Operation::Backward { .. } | Operation::DoubleBackward { .. } => mode.source == Source::Batch,
             // Together the replicas may have more values.
             _ => false,

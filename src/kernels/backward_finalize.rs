@@ -2,7 +2,7 @@
 //! record.
 
 use super::Step;
-use crate::plan::{Accumulation, Dispatch, Problem, Records, Wanted};
+use crate::plan::{Accumulation, Dispatch, Kernel, Problem, Records, Run, Wanted};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
@@ -28,11 +28,19 @@ pub(crate) enum GradientOutcome {
     Record,
 }
 
-pub(crate) fn backward_finalize(problem: &Problem<'_>, sums: Sums, outcome: GradientOutcome) -> Dispatch {
+pub(crate) fn backward_finalize(
+    problem: &Problem<'_>,
+    sums: Sums,
+    outcome: GradientOutcome,
+) -> Vec<Dispatch> {
     let records = match sums {
         Sums::Merged(records) => records,
         Sums::OfMoments { groups } => Records { groups, ..Records::of_one_group(1) },
     };
+    problem.per_channel(records, 0, |run| kernel(problem, records, sums, outcome, run))
+}
+
+fn kernel(problem: &Problem<'_>, records: Records, sums: Sums, outcome: GradientOutcome, run: Run) -> Kernel {
     let mut kernel = problem.channel_kernel(Step::BackwardFinalize, BACKWARD_FINALIZE);
     for file in [RECORDS, PAIRS, GRAD_SUMS] {
         kernel.file(file);
@@ -52,10 +60,10 @@ pub(crate) fn backward_finalize(problem: &Problem<'_>, sums: Sums, outcome: Grad
             kernel.file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
             let mut slot =
                 |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
-                    kernel.file(match wanted {
-                        None => discarded,
-                        Some(Accumulation::Replace) => written,
-                        Some(Accumulation::Add) => added,
+                    kernel.file(match (wanted, run) {
+                        (None, _) => discarded,
+                        (Some(Accumulation::Replace), Run::First) => written,
+                        (Some(_), _) => added,
                     });
                     kernel.bind(wanted.map(|_| resource).as_slice());
                 };
@@ -68,5 +76,5 @@ pub(crate) fn backward_finalize(problem: &Problem<'_>, sums: Sums, outcome: Grad
             kernel.file(GRADIENT_OUTCOME_RECORD);
         }
     }
-    problem.per_channel(records, &kernel)
+    kernel
 }

@@ -3,7 +3,7 @@
 
 use super::Step;
 use crate::mode::Source;
-use crate::plan::{Dispatch, Problem, Records};
+use crate::plan::{Dispatch, Kernel, Problem, Records, Run};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
@@ -11,8 +11,18 @@ pub(crate) fn double_backward_finalize(
     problem: &Problem<'_>,
     records: Records,
     source: Source,
+    given: [bool; 3],
+) -> Vec<Dispatch> {
+    problem.per_channel(records, 0, |run| kernel(problem, records, source, given, run))
+}
+
+fn kernel(
+    problem: &Problem<'_>,
+    records: Records,
+    source: Source,
     [ddweight, ddbias, grad_weight]: [bool; 3],
-) -> Dispatch {
+    run: Run,
+) -> Kernel {
     let step = Step::DoubleBackwardFinalize;
     let mut kernel = problem.channel_kernel(step, DOUBLE_BACKWARD_FINALIZE);
     for file in [SECOND_PLANES, RECORDS, PAIRS, LOAD_PAIR, DOUBLE_GRAD_SUMS, LOAD_DOUBLE_GRAD_SUMS] {
@@ -26,6 +36,7 @@ pub(crate) fn double_backward_finalize(
     });
     kernel.slot(ddweight, DDWEIGHT_GIVEN, &[Resource::Ddweight], DDWEIGHT_ZERO);
     kernel.slot(ddbias, DDBIAS_GIVEN, &[Resource::Ddbias], DDBIAS_ZERO);
-    kernel.slot(grad_weight, GRAD_WEIGHT_WRITTEN, &[Resource::GradWeight], GRAD_WEIGHT_DISCARDED);
-    problem.per_channel(records, &kernel)
+    let stored = if run == Run::First { GRAD_WEIGHT_WRITTEN } else { GRAD_WEIGHT_ADDED };
+    kernel.slot(grad_weight, stored, &[Resource::GradWeight], GRAD_WEIGHT_DISCARDED);
+    kernel
 }

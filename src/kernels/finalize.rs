@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
     Record,
 }
 
-pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: Outcome) -> Dispatch {
+pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: Outcome) -> Vec<Dispatch> {
     let records = match statistics {
         Statistics::Merged(records) => records,
         // The same for each group.
@@ -66,7 +66,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
             kernel.file(OUTCOME_RECORD);
         }
     }
-    problem.per_channel(records, &kernel)
+    problem.per_channel(records, 0, |_| kernel.clone())
 }
 
 fn add_parameters(problem: &Problem<'_>, kernel: &mut Kernel) {

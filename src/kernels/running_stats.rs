@@ -7,7 +7,7 @@ use crate::resource::Resource;
 use crate::shader::parts::*;
 
 /// `saved` holds the statistics of the batch.
-pub(crate) fn running_stats(problem: &Problem<'_>, saved: Resource) -> Dispatch {
+pub(crate) fn running_stats(problem: &Problem<'_>, saved: Resource) -> Vec<Dispatch> {
     let records = Records { groups: problem.groups(), ..Records::of_one_group(1) };
     let mut kernel = problem.channel_kernel(Step::RunningStats, RUNNING_STATS);
     kernel.file(match problem.options.momentum {
@@ -22,5 +22,7 @@ pub(crate) fn running_stats(problem: &Problem<'_>, saved: Resource) -> Dispatch 
         Resource::NumBatchesSkipped,
         saved,
     ]);
-    problem.per_channel(records, &kernel)
+    // The guard looks at all channels, four at a time, and ends its loop.
+    let scans = if problem.options.guarded { problem.scan_iterations(records) + 1 } else { 0 };
+    problem.per_channel(records, scans, |_| kernel.clone())
 }

@@ -18,7 +18,7 @@ mod view;
 pub use error::PlanError;
 pub(crate) use kernel::Kernel;
 pub use operation::{Accumulation, Operation, Pass, Wanted};
-pub(crate) use problem::{Problem, Records};
+pub(crate) use problem::{Problem, Records, Run};
 pub(crate) use tile::{Monoid, Tile, Work};
 pub use traits::{DeviceKind, DeviceTraits};
 
@@ -97,12 +97,11 @@ impl Dispatch {
 
     /// Elements of the big tensors that it reads and writes.
     fn moved_elements(&self) -> f64 {
-        use shader::parts::{FLAT, OUTPUT_DX_OVER_DY, OUTPUT_Y_OVER_X};
+        use shader::parts::{OUTPUT_DX_OVER_DY, OUTPUT_Y_OVER_X};
         let tensors = self.pieces.iter().filter(|piece| piece.resource.is_tensor()).count();
         let in_place = [OUTPUT_Y_OVER_X, OUTPUT_DX_OVER_DY].iter().any(|file| self.files.contains(file));
         let params = &self.params;
-        let groups = if self.files.contains(&FLAT) { 1 } else { params.groups };
-        let positions = u64::from(params.positions) * u64::from(groups.saturating_sub(1))
+        let positions = u64::from(params.positions) * u64::from(params.groups.saturating_sub(1))
             + u64::from(params.last_positions);
         let elements = positions as f64 * f64::from(params.channels) * f64::from(self.tile.width);
         (tensors + usize::from(in_place)) as f64 * elements
@@ -118,7 +117,7 @@ pub(crate) const PLANES: u64 = 7;
 /// Planes of C words that `double_backward_finalize` leaves.
 const SECOND_PLANES: u64 = 11;
 pub(crate) const WORD_BYTES: u64 = 4;
-/// Ghost batches that a kernel goes through one by one: see [`Tile::MOST_BLOCKS`].
+/// Ghost batches; a step per channel goes through them one by one.
 const MOST_GROUPS: u64 = 1 << 15;
 
 impl Plan {

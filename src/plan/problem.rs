@@ -48,6 +48,19 @@ pub(crate) struct Records {
     pub(crate) last_splits: u64,
 }
 
+/// Which groups a dispatch of a step per channel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// The first ones, or all.
+    First,
+    /// Those after the ones of another dispatch.
+    Later,
+}
+
+/// Loop iterations of one invocation: lavapipe leaves all loops, silently, after 65,535 of them, and counts the one
+/// that ends a loop too.
+const MOST_ITERATIONS: u64 = 60_000;
+
 impl Records {
     /// `splits` records for each channel, of one group.
     pub(crate) fn of_one_group(splits: u64) -> Self {
@@ -151,8 +164,9 @@ impl<'a> Problem<'a> {
                 wrap_from: word(row_length.wrapping_sub(step_column)),
                 wrap_index: word((step_index + sample_stride).wrapping_sub(row_length)),
                 wrap_column: word(step_column.wrapping_sub(row_length)),
-                groups: word(if view.is_flat() { view.groups() } else { groups }),
+                groups: word(groups),
                 first_group: word(part.groups.start),
+                all_groups: word(view.groups()),
                 group_stride: word(view.group_stride()),
                 group_length: word(view.group_length()),
                 first_outer: word(part.first_outer),
@@ -184,24 +198,50 @@ impl<'a> Problem<'a> {
         Piece { resource: Resource::Mask, offset, size: Some(part.mask.end * WORD_BYTES - offset) }
     }
 
+    /// Iterations in which a workgroup of a step per channel looks at all channels, four at a time and lane.
+    pub(crate) fn scan_iterations(&self, records: Records) -> u64 {
+        self.channels.div_ceil(4 * u64::from(self.tile_of_records(records).lanes()))
+    }
+
     /// The tile of the step that merges `records` per channel.
     pub(super) fn tile_of_records(&self, records: Records) -> Tile {
         Tile::per_channel(records.splits, self.channels, self.device)
     }
 
-    /// One dispatch of `kernel` for all channels, merging `records` for each.
-    pub(crate) fn per_channel(&self, records: Records, kernel: &Kernel) -> Dispatch {
+    /// Dispatches for all channels, merging `records` for each: one, or several for runs of groups, where one
+    /// would exceed [`MOST_ITERATIONS`]. `kernel` makes the kernel of the first run or of the others, which add
+    /// to what the runs before them have left.
+    pub(crate) fn per_channel(
+        &self,
+        records: Records,
+        iterations: u64,
+        kernel: impl Fn(Run) -> Kernel,
+    ) -> Vec<Dispatch> {
         let tile = self.tile_of_records(records);
         let channel_tiles = self.channels.div_ceil(u64::from(tile.columns));
-        let params = Params {
-            channels: word(self.channels),
-            channel_tiles: word(channel_tiles),
-            groups: word(records.groups),
-            splits: word(records.splits),
-            last_splits: word(records.last_splits),
-            ..self.common
+        // For each group: its own iteration, those of the merge, and the one that ends the merge.
+        let merges = records.splits.max(records.last_splits).div_ceil(u64::from(tile.rows));
+        let groups_at_once = (MOST_ITERATIONS / (2 + merges + iterations)).max(1);
+        let dispatch = |first: u64| {
+            let tile = Tile { groups: word(groups_at_once.min(records.groups - first)), ..tile };
+            let params = Params {
+                channels: word(self.channels),
+                channel_tiles: word(channel_tiles),
+                groups: tile.groups,
+                first_group: word(first),
+                all_groups: word(records.groups),
+                splits: word(records.splits),
+                last_splits: word(records.last_splits),
+                ..self.common
+            };
+            let kernel = kernel(if first == 0 { Run::First } else { Run::Later });
+            let piece = |resource| Piece { resource, offset: 0, size: None };
+            self.dispatch(&kernel, tile, params, 1, piece)
         };
-        self.dispatch(kernel, tile, params, 1, |resource| Piece { resource, offset: 0, size: None })
+        (0..records.groups)
+            .step_by(usize::try_from(groups_at_once).unwrap_or(usize::MAX))
+            .map(dispatch)
+            .collect()
     }
 
     fn dispatch(

@@ -52,7 +52,7 @@ pub(super) fn of(problem: &Problem<'_>, options: &Options, operation: Operation)
         }
         Operation::Statistics { pass } => take_statistics(&mut steps, problem, options, pass, false),
         Operation::Fold { source } => {
-            steps.add([kernels::finalize(problem, Statistics::Held(source), Outcome::Folded)]);
+            steps.add(kernels::finalize(problem, Statistics::Held(source), Outcome::Folded));
         }
         Operation::Backward { pass, wanted } => {
             let batch = pass.mode.source == Source::Batch;
@@ -64,43 +64,43 @@ pub(super) fn of(problem: &Problem<'_>, options: &Options, operation: Operation)
                 Records { groups: problem.groups(), ..none }
             };
             let outcome = GradientOutcome::Coefficients(wanted);
-            steps.add([kernels::backward_finalize(problem, Sums::Merged(records), outcome)]);
+            steps.add(kernels::backward_finalize(problem, Sums::Merged(records), outcome));
             apply(&mut steps, problem, pass, wanted);
         }
         Operation::MomentsBackward { .. } => {
             let wanted = Wanted { dx: true, ..Wanted::default() };
             let sums = Sums::OfMoments { groups: problem.groups() };
-            steps.add([kernels::backward_finalize(problem, sums, GradientOutcome::Coefficients(wanted))]);
+            steps.add(kernels::backward_finalize(problem, sums, GradientOutcome::Coefficients(wanted)));
             steps.add(kernels::moments_backward_apply(problem));
         }
         Operation::DoubleBackward { pass, ddweight, ddbias, grad_weight } => {
             let reduced = kernels::double_backward_reduce(problem);
             let records = steps.reduce(problem, reduced, Monoid::DoubleGradSums);
             let source = pass.mode.source;
-            steps.add([kernels::double_backward_finalize(
+            steps.add(kernels::double_backward_finalize(
                 problem,
                 records,
                 source,
                 [ddweight, ddbias, grad_weight],
-            )]);
+            ));
             steps.add(kernels::double_backward_apply(problem, source));
         }
         Operation::LocalStatistics { .. } => {
             let records = steps.reduce(problem, kernels::statistics(problem), Monoid::Moments);
-            steps.add([kernels::finalize(problem, Statistics::Merged(records), Outcome::Record)]);
+            steps.add(kernels::finalize(problem, Statistics::Merged(records), Outcome::Record));
         }
         Operation::LocalGradients { pass } => {
             let reduced = kernels::backward_reduce(problem, pass);
             let records = steps.reduce(problem, reduced, Monoid::GradSums);
             let outcome = GradientOutcome::Record;
-            steps.add([kernels::backward_finalize(problem, Sums::Merged(records), outcome)]);
+            steps.add(kernels::backward_finalize(problem, Sums::Merged(records), outcome));
         }
         Operation::MergedForward { pass, in_place, replicas, samples } => {
             let records = Records::of_one_group(replicas as u64);
             steps.keep(problem, records, Monoid::Moments);
-            steps.add([kernels::finalize(problem, Statistics::Merged(records), Outcome::Saved)]);
+            steps.add(kernels::finalize(problem, Statistics::Merged(records), Outcome::Saved));
             if pass.mode.update && options.running_statistics {
-                steps.add([kernels::running_stats(problem, Resource::Saved)]);
+                steps.add(kernels::running_stats(problem, Resource::Saved));
             }
             if samples {
                 steps.add(kernels::normalize(problem, pass, in_place));
@@ -110,7 +110,7 @@ pub(super) fn of(problem: &Problem<'_>, options: &Options, operation: Operation)
             let records = Records::of_one_group(replicas as u64);
             steps.keep(problem, records, Monoid::GradSums);
             let outcome = GradientOutcome::Coefficients(wanted);
-            steps.add([kernels::backward_finalize(problem, Sums::Merged(records), outcome)]);
+            steps.add(kernels::backward_finalize(problem, Sums::Merged(records), outcome));
             apply(&mut steps, problem, pass, wanted);
         }
     }
@@ -132,13 +132,13 @@ fn take_statistics(
         steps.saves_batch = held;
         let saved = if held { Resource::SavedOfBatch } else { Resource::Saved };
         let outcome = if held || !normalizes { Outcome::Unscaled(saved) } else { Outcome::Saved };
-        steps.add([kernels::finalize(problem, Statistics::Merged(records), outcome)]);
+        steps.add(kernels::finalize(problem, Statistics::Merged(records), outcome));
         // Held statistics normalize as they were before the batch.
         if held && normalizes {
             hold(steps, problem, pass);
         }
         if updates {
-            steps.add([kernels::running_stats(problem, saved)]);
+            steps.add(kernels::running_stats(problem, saved));
         }
     } else {
         hold(steps, problem, pass);
@@ -147,7 +147,7 @@ fn take_statistics(
 
 fn hold(steps: &mut Steps, problem: &Problem<'_>, pass: Pass) {
     let held = Statistics::Held(pass.mode.source);
-    steps.add([kernels::finalize(problem, held, Outcome::Saved)]);
+    steps.add(kernels::finalize(problem, held, Outcome::Saved));
 }
 
 fn apply(steps: &mut Steps, problem: &Problem<'_>, pass: Pass, wanted: Wanted) {

@@ -60,6 +60,9 @@ pub(crate) struct Tile {
     pub(crate) blocks: u32,
     /// Elements of one load: 1, 2 or 4.
     pub(crate) width: u32,
+    /// Groups that a step per channel goes through; a number of the kernel, since nearly always it is one, and a
+    /// loop with barriers costs.
+    pub(crate) groups: u32,
 }
 
 /// What a kind of device wants, where the shape allows it.
@@ -95,7 +98,7 @@ impl Tile {
     pub(crate) fn for_parts(view: &View, parts: &[Part], device: &DeviceTraits, work: Work) -> Self {
         let wishes = wishes(device.kind, work);
         let width = view.width();
-        let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width };
+        let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width, groups: 1 };
         let Some(part) = parts.iter().max_by_key(|part| part.size) else { return tile };
         let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part).0);
         let groups = part.groups.end - part.groups.start;
@@ -150,7 +153,14 @@ impl Tile {
         };
         let lanes = lanes(wish, Monoid::DoubleGradSums.bytes() as u32, device);
         let rows = pow2_at_least(records, lanes);
-        Self { columns: pow2_at_least(channels, lanes / rows), rows, unroll: 1, blocks: 1, width: 1 }
+        Self {
+            columns: pow2_at_least(channels, lanes / rows),
+            rows,
+            unroll: 1,
+            blocks: 1,
+            width: 1,
+            groups: 1,
+        }
     }
 
     /// Positions of a tile.
@@ -172,6 +182,7 @@ impl Tile {
             ("REDUCTION_STEPS", self.rows.trailing_zeros()),
             ("UNROLL", self.unroll),
             ("BLOCKS", self.blocks),
+            ("GROUPS", self.groups),
             ("TILE", self.rows * self.unroll * self.blocks),
         ]
     }

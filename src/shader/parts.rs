@@ -93,6 +93,7 @@ parts! {
     DX_CONSTANT_STATISTICS = "shared/dx/constant_statistics.wgsl",
     ELEMENT_BF16 = "shared/element/bf16.wgsl",
     ELEMENT_F16 = "shared/element/f16.wgsl",
+    GRAD_WEIGHT_ADDED = "shared/grad_weight/added.wgsl",
     GRAD_WEIGHT_DISCARDED = "shared/grad_weight/discarded.wgsl",
     GRAD_WEIGHT_WRITTEN = "shared/grad_weight/written.wgsl",
     GRADIENT_OUTCOME_COEFFICIENTS = "shared/gradient_outcome/coefficients.wgsl",

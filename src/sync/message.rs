@@ -7,6 +7,8 @@ use crate::plan::{Monoid, WORD_BYTES};
 
 /// Words of the head: what the message is, and the settings that all replicas must share.
 const HEAD_WORDS: usize = 5;
+/// Set in the word of the monoid by a replica with a mask.
+const MASKED: u32 = 1 << 8;
 const MAGIC: u32 = u32::from_le_bytes(*b"WBN1");
 
 /// What all replicas must agree on.
@@ -40,20 +42,26 @@ impl Head {
         [MAGIC, self.monoid, self.channels, self.epsilon.to_bits(), self.dtype]
     }
 
-    /// The message of a replica that found `records`.
-    pub(super) fn encode(self, records: &[u32]) -> Vec<u8> {
-        self.words().iter().chain(records).flat_map(|word| word.to_le_bytes()).collect()
+    /// The message of a replica that found `records`, with a mask or without.
+    pub(super) fn encode(self, mask: bool, records: &[u32]) -> Vec<u8> {
+        let mut words = self.words();
+        words[1] |= if mask { MASKED } else { 0 };
+        words.iter().chain(records).flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// The records in the message of replica `rank`, if it agrees with this one's.
-    pub(super) fn decode(self, rank: usize, message: &[u8], monoid: Monoid) -> Result<Vec<u32>, SyncError> {
+    /// Whether replica `rank` has a mask, and the records in its message, if it agrees with this one.
+    pub(super) fn decode(
+        self,
+        rank: usize,
+        message: &[u8],
+        monoid: Monoid,
+    ) -> Result<(bool, Vec<u32>), SyncError> {
         let (words, rest) = message.as_chunks::<4>();
         let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
         let malformed = |expected: u64| SyncError::Malformed { rank, actual: message.len() as u64, expected };
         let records = u64::from(self.channels) * monoid.bytes();
         let bytes = HEAD_WORDS as u64 * WORD_BYTES + records;
-        let Some((&[magic, found_monoid, channels, epsilon, dtype], found)) =
-            words.split_first_chunk::<HEAD_WORDS>()
+        let Some((&[magic, kind, channels, epsilon, dtype], found)) = words.split_first_chunk::<HEAD_WORDS>()
         else {
             return Err(malformed(bytes));
         };
@@ -65,6 +73,7 @@ impl Head {
         };
         let pass = |monoid| ["forward", "backward"].get(monoid as usize).unwrap_or(&"unknown").to_string();
         let dtype_name = |code| ["f32", "f16", "bf16"].get(code as usize).unwrap_or(&"unknown").to_string();
+        let found_monoid = kind & !MASKED;
         if found_monoid != self.monoid {
             return disagree("pass", pass(found_monoid), pass(self.monoid));
         }
@@ -80,6 +89,6 @@ impl Head {
         if found.len() as u64 * WORD_BYTES != records {
             return Err(malformed(bytes));
         }
-        Ok(found.to_vec())
+        Ok((kind & MASKED != 0, found.to_vec()))
     }
 }

@@ -102,6 +102,16 @@ pub enum SyncError {
         /// Bytes expected.
         expected: u64,
     },
+    /// The transport did not bring one message of each replica.
+    #[error(
+        "the transport brought {actual} messages, expected {expected}, one of each replica in the order of their ranks: check its all_gather"
+    )]
+    Messages {
+        /// The messages it brought.
+        actual: usize,
+        /// The number of replicas.
+        expected: usize,
+    },
     /// All replicas together have too few values for a variance.
     #[error(
         "all replicas together have {actual} values per channel, expected more than 1 in training: use larger batches"

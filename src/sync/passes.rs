@@ -7,11 +7,11 @@ use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, BoundOperati
 use crate::buffer::BufferRange;
 use crate::context::lock;
 use crate::device::create_buffer;
-use crate::mode::{Mode, Source};
+use crate::mode::Mode;
 use crate::plan::{Monoid, Operation, Pass, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::{Origin, download};
+use crate::state::download;
 use std::sync::Mutex;
 
 const TRAINING: Mode = Mode::TRAINING;
@@ -41,13 +41,13 @@ impl<E: Exchange> Synchronized<E> {
         let in_place = tensors.y.starts_with(&tensors.x);
         // Everything is checked before the others are told anything.
         let mut merged = TensorList::new(&self.batch_norm, shape);
-        let pass = self.batch_norm.list_forward(&mut merged, shape, TRAINING, tensors);
+        let pass = self.batch_norm.list_forward(&mut merged, TRAINING, tensors);
         let replicas = self.exchange.replicas();
         let operation = Operation::MergedForward { pass, in_place, replicas, samples: true };
         let bytes = self.record_bytes(shape, operation)?;
         merged.saved(tensors.saved, 1).records(&records, bytes);
         let merged = merged.bind(operation, tensors.workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: Source::Batch, mask: pass.mask };
+        let origin = self.batch_norm.origin(shape, pass);
         let merged = BoundOperation::leaving(&self.batch_norm, merged, tensors.saved, origin);
 
         let operation = Operation::LocalStatistics { pass };
@@ -81,7 +81,7 @@ impl<E: Exchange> Synchronized<E> {
         list.parameter(Resource::Bias, options.bias, bias.as_ref());
         list.running(options.running_statistics, *running).saved(saved, 1).records(&records, bytes);
         let bindings = list.bind(operation, None)?;
-        let origin = Origin { shape, source: Source::Batch, mask: false };
+        let origin = self.batch_norm.origin(&shape, TRAINING.into());
         let merged = BoundOperation::leaving(&self.batch_norm, bindings, saved, origin);
         self.exchange_records(None, Monoid::Moments, false).await?;
         self.submit(&merged)
@@ -104,7 +104,7 @@ impl<E: Exchange> Synchronized<E> {
         let bytes = self.record_bytes(shape, operation)?;
         list.saved(saved, 1).records(&records, bytes);
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = Origin { shape: *shape, source: Source::Batch, mask: pass.mask };
+        let origin = self.batch_norm.origin(shape, pass);
         let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
 
         let operation = Operation::LocalGradients { pass };
@@ -148,7 +148,7 @@ impl<E: Exchange> Synchronized<E> {
         }
         list.saved(saved, 1).records(&records, bytes);
         let bindings = list.bind(operation, None)?;
-        let origin = Origin { shape, source: Source::Batch, mask: false };
+        let origin = self.batch_norm.origin(&shape, TRAINING.into());
         let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
         self.exchange_records(None, Monoid::GradSums, false).await?;
         self.submit(&merged)
@@ -173,17 +173,23 @@ impl<E: Exchange> Synchronized<E> {
             None => vec![0; (bytes / 4) as usize],
         };
         let head = Head::new(monoid, options);
-        let messages = self.exchange.all_gather(&head.encode(&own))?;
+        let messages = self.exchange.all_gather(&head.encode(mask, &own))?;
+        let expected = self.exchange.replicas();
+        if messages.len() != expected {
+            return Err(SyncError::Messages { actual: messages.len(), expected });
+        }
         let mut all = Vec::with_capacity(own.len() * messages.len());
-        let mut values = 0u64; // of a channel, if these are statistics
+        let (mut values, mut masked) = (0u64, false); // of a channel, if these are statistics
         for (rank, message) in messages.iter().enumerate() {
-            let record = head.decode(rank, message, monoid)?;
+            let (mask, record) = head.decode(rank, message, monoid)?;
             // The planes of the count come first: the lower words, then the upper ones.
             let word = |i: usize| record.get(i).copied().map_or(0, u64::from);
             values = values.saturating_add(word(0) | word(options.channels) << 32);
+            masked |= mask;
             all.extend(record);
         }
-        if monoid == Monoid::Moments && values < 2 && !mask {
+        // A mask may show less than the host knew; all replicas decide alike.
+        if monoid == Monoid::Moments && values < 2 && !masked {
             return Err(SyncError::TooFewValues { actual: values });
         }
         let target = lock(&self.records).clone();

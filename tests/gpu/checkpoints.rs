@@ -35,8 +35,7 @@ fn layer_of(context: &Context, checkpoint: &Checkpoint, prefix: &str) -> Result<
     let parts = checkpoint.parts(prefix)?;
     let Parts { channels, weight, bias, running } = parts;
     let momentum = Momentum::Cumulative;
-    let options =
-        Options { weight, bias, running_statistics: running, momentum, ..Options::new(channels) };
+    let options = Options { weight, bias, running_statistics: running, momentum, ..Options::new(channels) };
     let mut layer = Layer::new(context, options)?;
     layer.set_values(&values_of(checkpoint.layer(prefix, &parts)?)?)?;
     Ok(layer)
@@ -57,7 +56,8 @@ fn a_checkpoint_of_pytorch_makes_a_layer(context: &Context) -> Result<(), Failed
         let y = layer.submit_forward(Mode::EVALUATION, &Tensor::upload(context, shape, &x)?)?;
         let running = values.running.ok_or("the fixture has running statistics")?;
         for (c, y) in y.download_blocking()?.into_iter().enumerate() {
-            let of = |values: &Option<Vec<f32>>, default: f32| values.as_ref().map_or(default, |values| values[c]);
+            let of =
+                |values: &Option<Vec<f32>>, default: f32| values.as_ref().map_or(default, |values| values[c]);
             let sigma = (f64::from(running.var[c]) + 1e-5).sqrt();
             let x_hat = f64::from(x[c] - running.mean[c]) / sigma;
             let expected = f64::from(of(&values.weight, 1.0)) * x_hat + f64::from(of(&values.bias, 0.0));

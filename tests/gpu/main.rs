@@ -18,6 +18,7 @@ mod running_stats;
 mod statistics;
 
 mod activations;
+mod checkpoints;
 mod dtypes;
 mod errors;
 mod functional;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         ("workspace", workspace::TESTS),
         ("origins", origins::TESTS),
         ("layer", layer::TESTS),
+        ("checkpoints", checkpoints::TESTS),
         ("errors", errors::TESTS),
     ];
     let mut trials = vec![Trial::test("every_step_has_its_tests", move || {

@@ -3,5 +3,5 @@ fn group_of(tile: u32) -> u32 { return tile / params.part_splits; }
 
 // The group of a sample or position, in flat kernels; the word after the last element may belong to none.
 fn group_of_outer(outer: u32) -> u32 {
-    return min((outer + params.first_outer) / params.group_length, params.groups - 1u);
+    return min((outer + params.first_outer) / params.group_length, params.all_groups - 1u);
 }

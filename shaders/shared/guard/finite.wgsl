@@ -7,8 +7,12 @@ fn is_accepted(group: u32, lane: u32) -> bool {
     if (lane == 0u) { atomicStore(&refused, 0u); }
     workgroupBarrier();
     var finite = true;
-    for (var channel = lane; channel < params.all_channels; channel += WORKGROUP) {
-        finite = finite && is_finite(saved[plane(group, MEAN_HI, channel)]) && is_finite(saved[plane(group, VARIANCE, channel)]);
+    for (var first = lane; first < params.all_channels; first += 4u * WORKGROUP) {
+        for (var k = 0u; k < 4u; k++) { // unroll
+            let channel = min(first + k * WORKGROUP, params.all_channels - 1u);
+            let mean = saved[plane(group, MEAN_HI, channel)];
+            finite = finite && is_finite(mean) && is_finite(saved[plane(group, VARIANCE, channel)]);
+        }
     }
     if (!finite) { atomicOr(&refused, 1u); }
     workgroupBarrier();

@@ -147,7 +147,7 @@ fn walk_flat(
     let next = (outer + u32::from(ends), if wraps { 0 } else { column + 1 }, next_channel);
     for (half, (outer, column, channel)) in [(outer, column, channel), next].into_iter().enumerate() {
         let group = if ghost {
-            ((outer + params.first_outer) / params.group_length).min(params.groups - 1)
+            ((outer + params.first_outer) / params.group_length).min(params.all_groups - 1)
         } else {
             0
         };
@@ -233,7 +233,7 @@ fn check_coverage(shape: &Shape, options: &Options, plan: &Plan) {
             let merged = plan.dispatches.iter().find(|dispatch| !is_over_tensors(dispatch)).expect("a merge");
             let params = &merged.params;
             // Tiles beyond the end of a shorter last group leave empty records.
-            let most = (params.groups - 1) * params.splits + params.last_splits;
+            let most = (params.all_groups - 1) * params.splits + params.last_splits;
             for &(record, _) in &records {
                 assert!(record < most, "{shape} {step:?}: record {record} of {most}");
             }
@@ -261,7 +261,8 @@ fn check_limits(shape: &Shape, dtype: Dtype, plan: &Plan, device: &DeviceTraits)
         let loops = if is_over_tensors(dispatch) {
             u64::from(dispatch.tile.blocks)
         } else {
-            u64::from(dispatch.params.groups) * u64::from(1 + merges)
+            // The one that ends the merge counts too.
+            u64::from(dispatch.params.groups) * u64::from(2 + merges)
         };
         assert!(loops < 65_535, "{context}: {loops} iterations");
         for piece in &dispatch.pieces {

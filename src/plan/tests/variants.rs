@@ -83,25 +83,32 @@ fn all_variants() -> Vec<Dispatch> {
     let mut seen = HashSet::new();
     let mut variants = Vec::new();
     let operations = all_operations();
+    let mut add = |shape: &Shape, options: &Options, operation: Operation, device: &DeviceTraits| {
+        for dispatch in Plan::new(shape, options, operation, device).expect("a plan").dispatches {
+            // Two tiles that differ in their numbers alone make the same shader but for those.
+            let shape_of_tile = (dispatch.tile.width, dispatch.tile.blocks == 1);
+            if seen.insert((dispatch.files.clone(), shape_of_tile)) {
+                variants.push(dispatch);
+            }
+        }
+    };
     let sizes: [&[usize]; 3] = [&[64, 64, 28, 28], &[8, 6, 7, 2], &[7, 3, 5, 3]];
-    for (kind, sizes) in
-        [DeviceKind::Gpu, DeviceKind::Cpu].into_iter().flat_map(|kind| sizes.map(|s| (kind, s)))
-    {
+    let layouts = [Layout::ChannelsFirst, Layout::ChannelsLast];
+    for kind in [DeviceKind::Gpu, DeviceKind::Cpu] {
         let device = DeviceTraits::webgpu_defaults(kind);
-        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        for (sizes, layout) in sizes.into_iter().flat_map(|sizes| layouts.map(|layout| (sizes, layout))) {
             let shape = shape(&in_layout(sizes, layout), layout);
             for options in all_options(shape.channels()) {
                 for &operation in &operations {
-                    let plan = Plan::new(&shape, &options, operation, &device).expect("a plan");
-                    for dispatch in plan.dispatches {
-                        // Two tiles that differ in their numbers alone make the same shader but for those.
-                        let shape_of_tile = (dispatch.tile.width, dispatch.tile.blocks == 1);
-                        if seen.insert((dispatch.files.clone(), shape_of_tile)) {
-                            variants.push(dispatch);
-                        }
-                    }
+                    add(&shape, &options, operation, &device);
                 }
             }
+        }
+        // So many groups that one dispatch cannot go through them.
+        let shape = shape(&[30_000, 2, 3], Layout::ChannelsFirst);
+        let options = Options { ghost_batch: Some(1), ..Options::new(2) };
+        for operation in [TRAINING, BACKWARD, DOUBLE] {
+            add(&shape, &options, operation, &device);
         }
     }
     variants
