@@ -93,24 +93,24 @@ impl Problem<'_> {
 
     /// Adds the activation, and where it stands.
     pub(crate) fn add_activation(&self, kernel: &mut Kernel) {
-        let (file, helper) = match self.options.activation {
+        let (file, helpers): (_, &[File]) = match self.options.activation {
             Activation::None => {
                 kernel.file(parts::ORDER_NONE);
                 return;
             }
-            Activation::Relu => (parts::ACTIVATION_RELU, None),
-            Activation::LeakyRelu { .. } => (parts::ACTIVATION_LEAKY_RELU, None),
-            Activation::Silu => (parts::ACTIVATION_SILU, Some(parts::LOGISTIC)),
-            Activation::Gelu => (parts::ACTIVATION_GELU, None),
-            Activation::GeluTanh => (parts::ACTIVATION_GELU_TANH, Some(parts::LOGISTIC)),
-            Activation::Sigmoid => (parts::ACTIVATION_SIGMOID, Some(parts::LOGISTIC)),
-            Activation::Tanh => (parts::ACTIVATION_TANH, Some(parts::HYPERBOLIC_TANGENT)),
+            Activation::Relu => (parts::ACTIVATION_RELU, &[]),
+            Activation::LeakyRelu { .. } => (parts::ACTIVATION_LEAKY_RELU, &[]),
+            Activation::Silu => (parts::ACTIVATION_SILU, &[parts::LOGISTIC]),
+            Activation::Gelu => (parts::ACTIVATION_GELU, &[]),
+            Activation::GeluTanh => (parts::ACTIVATION_GELU_TANH, &[parts::LOGISTIC]),
+            Activation::Sigmoid => (parts::ACTIVATION_SIGMOID, &[parts::LOGISTIC, parts::HYPERBOLIC_TANGENT]),
+            Activation::Tanh => (parts::ACTIVATION_TANH, &[parts::HYPERBOLIC_TANGENT]),
         };
         kernel.file(file).file(match self.options.order {
             Order::Post => parts::ORDER_POST,
             Order::Pre => parts::ORDER_PRE,
         });
-        if let Some(helper) = helper {
+        for &helper in helpers {
             kernel.file(helper);
         }
     }
