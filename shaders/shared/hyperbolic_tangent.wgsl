@@ -9,5 +9,6 @@ fn tangent_near_zero(v: Vector) -> Vector {
 fn hyperbolic_tangent(v: Vector) -> Vector {
     let size = abs(v);
     let large = 1.0 - 2.0 / (exp(2.0 * size) + 1.0);
-    return select(select(-large, large, v > Vector(0.0)), tangent_near_zero(v), size < Vector(0.6));
+    let signed = select(-large, large, v > Vector(0.0));
+    return keep_nan(select(signed, tangent_near_zero(v), size < Vector(0.6)), v);
 }

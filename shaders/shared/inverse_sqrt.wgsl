@@ -5,7 +5,10 @@ fn upper_half(v: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(v) & 0xfffff000u);
 }
 
-fn inverse_sqrt(v: f32) -> f32 {
+fn inverse_sqrt(variance: f32) -> f32 {
+    // Halves of small numbers would be subnormal, which many adapters take for 0: 1/√v = 2³⁰/√(2⁶⁰·v).
+    let is_small = variance < 1e-25;
+    let v = variance * select(1.0, 1152921504606846976.0, is_small);
     let r = inverseSqrt(v);
     let product = opaque(v * r);
     let v_hi = upper_half(v);
@@ -15,5 +18,5 @@ fn inverse_sqrt(v: f32) -> f32 {
     let lost = (((v_hi * r_hi - product) + v_hi * r_lo) + v_lo * r_hi) + v_lo * r_lo;
     let residual = (1.0 - product * r) - lost * r;
     // 1/√∞ is 0, and ∞ · 0 would make the correction NaN.
-    return select(r + 0.5 * r * residual, r, r == 0.0);
+    return select(r + 0.5 * r * residual, r, r == 0.0) * select(1.0, 1073741824.0, is_small);
 }

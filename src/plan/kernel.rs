@@ -103,8 +103,10 @@ impl Problem<'_> {
             Activation::Silu => (parts::ACTIVATION_SILU, &[parts::LOGISTIC]),
             Activation::Gelu => (parts::ACTIVATION_GELU, &[]),
             Activation::GeluTanh => (parts::ACTIVATION_GELU_TANH, &[parts::LOGISTIC]),
-            Activation::Sigmoid => (parts::ACTIVATION_SIGMOID, &[parts::LOGISTIC, parts::HYPERBOLIC_TANGENT]),
-            Activation::Tanh => (parts::ACTIVATION_TANH, &[parts::HYPERBOLIC_TANGENT]),
+            Activation::Sigmoid => {
+                (parts::ACTIVATION_SIGMOID, &[parts::LOGISTIC, parts::HYPERBOLIC_TANGENT, parts::KEEP_NAN])
+            }
+            Activation::Tanh => (parts::ACTIVATION_TANH, &[parts::HYPERBOLIC_TANGENT, parts::KEEP_NAN]),
         };
         kernel.file(file).file(match self.options.order {
             Order::Post => parts::ORDER_POST,

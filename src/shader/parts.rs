@@ -50,6 +50,7 @@ parts! {
     HELD = "shared/held.wgsl",
     HYPERBOLIC_TANGENT = "shared/hyperbolic_tangent.wgsl",
     INVERSE_SQRT = "shared/inverse_sqrt.wgsl",
+    KEEP_NAN = "shared/keep_nan.wgsl",
     LOAD_PAIR = "shared/load_pair.wgsl",
     LOGISTIC = "shared/logistic.wgsl",
     MERGE = "shared/merge.wgsl",
