@@ -7,11 +7,7 @@ fn run(place: Place, lane: u32) {
     var cursor = seek(place);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
-        var loaded: array<Loaded, UNROLL>;
-        for (var k = 0u; k < UNROLL; k++) { // unroll
-            loaded[k] = load_both(cursor, k < loads);
-            cursor = advance(cursor);
-        }
+        let loaded = load_block(&cursor, loads);
         for (var k = 0u; k < UNROLL; k++) { // unroll
             if (k < loads) {
                 let here = loaded[k].here;

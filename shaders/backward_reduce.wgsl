@@ -11,11 +11,7 @@ fn run(place: Place, lane: u32) {
     var sums = identity();
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
-        var loaded: array<Loaded, UNROLL>;
-        for (var k = 0u; k < UNROLL; k++) { // unroll
-            loaded[k] = load_both(cursor, k < loads);
-            cursor = advance(cursor);
-        }
+        let loaded = load_block(&cursor, loads);
         var sum_dy = Vector(0.0);
         var sum_dy_x = Vector(0.0);
         for (var k = 0u; k < UNROLL; k++) { // unroll
@@ -26,8 +22,5 @@ fn run(place: Place, lane: u32) {
         }
         sums = combine(sums, GradSums(pair_of(gather(sum_dy)), pair_of(gather(sum_dy_x) * inv_std)));
     }
-    let total = reduce(sums, lane);
-    if (place.exists && place.row == 0u) {
-        store(record_of(place), place.plane_channel, total);
-    }
+    leave_record(sums, place, lane);
 }

@@ -27,8 +27,5 @@ fn run(place: Place, lane: u32) {
             cursor = advance(cursor);
         }
     }
-    let total = reduce(sums, lane);
-    if (place.exists && place.row == 0u) {
-        store(record_of(place), place.plane_channel, total);
-    }
+    leave_record(sums, place, lane);
 }

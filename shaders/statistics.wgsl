@@ -20,8 +20,5 @@ fn run(place: Place, lane: u32) {
         moments = combine_keeping(moments, moments_of_block(values, seen, loads), &lost);
     }
     moments.m2 += lost;
-    let total = reduce(moments, lane);
-    if (place.exists && place.row == 0u) {
-        store(record_of(place), place.plane_channel, total);
-    }
+    leave_record(moments, place, lane);
 }
