@@ -28,7 +28,7 @@ pub struct Mode {
     /// Which statistics normalize.
     pub source: Source,
     /// Whether the running statistics, where there are any, take in those of the batch by the rule of
-    /// [`Options::momentum`].
+    /// [`Options::momentum`](crate::Options::momentum).
     pub update: bool,
 }
 
