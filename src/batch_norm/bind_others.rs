@@ -120,13 +120,16 @@ impl BatchNorm {
     /// use wgpu_batchnorm::*;
     ///
     /// # let context = Context::new_blocking()?;
-    /// # let batch_norm = BatchNorm::new(&context, Options::new(3))?;
+    /// # let options = Options { weight: false, bias: false, running_statistics: false, ..Options::new(3) };
+    /// # let batch_norm = BatchNorm::new(&context, options)?;
     /// # let shape = Shape::new(&[8, 3, 16, 16], Layout::ChannelsFirst)?;
     /// # let saved = SavedStatistics::new(&context, 3)?;
     /// # let zeros = || Tensor::zeros(&context, shape).map(|tensor| tensor.range().clone());
-    /// # let (x, dy, ddx, grad_dy, grad_x) = (zeros()?, zeros()?, zeros()?, zeros()?, zeros()?);
+    /// # let (x, y, dy, ddx, grad_dy, grad_x) = (zeros()?, zeros()?, zeros()?, zeros()?, zeros()?, zeros()?);
     /// # let mut encoder = context.device().create_command_encoder(&Default::default());
-    /// // After a forward pass of this shape with these saved statistics:
+    /// let tensors = ForwardTensors::new(x.clone(), y, &saved);
+    /// batch_norm.bind_forward(&shape, Mode::TRAINING, &tensors)?.record(&mut encoder)?;
+    /// // … the backward pass that makes dx from dy, and what depends on dx, until ddx is known …
     /// let double = batch_norm.bind_double_backward(&shape, Mode::TRAINING, &DoubleBackwardTensors {
     ///     ddweight: None,
     ///     ddbias: None,
