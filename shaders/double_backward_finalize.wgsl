@@ -13,15 +13,17 @@ fn run(place: Place, lane: u32) {
         let sums = merge(group, place, lane);
         if (place.exists && place.row == 0u) {
             let inv_std = saved[plane(group, INV_STD, channel)];
-            let means = second_means(sums, max(saved[plane(group, COUNT, channel)], 1.0));
-            grad_of_weight += inv_std * (sums.dy_ddx.hi + sums.dy_ddx.lo - means.explained);
+            let means = second_means(sums, f32(max(sums.count, 1u)));
+            grad_of_weight += inv_std * means.product;
             coefficients[second_plane(group, MEAN_HI, channel)] = saved[plane(group, MEAN_HI, channel)];
             coefficients[second_plane(group, MEAN_LO, channel)] = saved[plane(group, MEAN_LO, channel)];
             coefficients[second_plane(group, INV_STD, channel)] = inv_std;
             coefficients[second_plane(group, SCALE, channel)] = saved[plane(group, SCALE, channel)];
-            coefficients[second_plane(group, MEAN_DY, channel)] = means.dy;
+            coefficients[second_plane(group, MEAN_DY_HI, channel)] = sums.dy.hi;
+            coefficients[second_plane(group, MEAN_DY_LO, channel)] = sums.dy.lo;
+            coefficients[second_plane(group, MEAN_DDX_HI, channel)] = sums.ddx.hi;
+            coefficients[second_plane(group, MEAN_DDX_LO, channel)] = sums.ddx.lo;
             coefficients[second_plane(group, MEAN_DY_X_HAT, channel)] = means.dy_x_hat;
-            coefficients[second_plane(group, MEAN_DDX, channel)] = means.ddx;
             coefficients[second_plane(group, MEAN_DDX_X_HAT, channel)] = means.ddx_x_hat;
             coefficients[second_plane(group, COVARIANCE, channel)] = means.covariance;
             coefficients[second_plane(group, DDWEIGHT, channel)] = ddweight_of(channel);

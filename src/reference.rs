@@ -170,15 +170,15 @@ pub fn double_backward_reduce(
     statistics: &Statistics,
 ) -> Result<DoubleGradSums, ReferenceError> {
     segment.check("ddx", ddx)?;
-    Ok(DoubleGradSums {
-        dy: backward_reduce(x, dy, segment, statistics)?,
-        ddx: backward_reduce(x, ddx, segment, statistics)?,
-        sum_dy_ddx: segment.sum(|_, i| dy[i].to_f64() * ddx[i].to_f64()),
-    })
+    let of_dy = backward_reduce(x, dy, segment, statistics)?;
+    let of_ddx = backward_reduce(x, ddx, segment, statistics)?;
+    let means = [mean_of(&of_dy.sum_dy, of_dy.count), mean_of(&of_ddx.sum_dy, of_ddx.count)];
+    let product = |c: usize, i: usize| (dy[i].to_f64() - means[0][c]) * (ddx[i].to_f64() - means[1][c]);
+    Ok(DoubleGradSums { sum_dy_ddx: segment.sum(product), dy: of_dy, ddx: of_ddx })
 }
 
-/// DoubleGradSums → grad_weight = m·f/σ with f = ⟨g·v⟩ − ⟨g⟩⟨v⟩ − ⟨g·x̂⟩⟨v·x̂⟩, or Σg·v/σ if the statistics
-/// are held; and the coefficients of the last step: γ/σ, a = ddweight, b = ddbias, f and the means.
+/// DoubleGradSums → grad_weight = m·f/σ with f = ⟨(g − ⟨g⟩)(v − ⟨v⟩)⟩ − ⟨g·x̂⟩⟨v·x̂⟩, or Σg·v/σ if the
+/// statistics are held; and the coefficients of the last step: γ/σ, a = ddweight, b = ddbias, f and the means.
 ///
 /// # Errors
 /// [`ReferenceError::Channels`] if the sums, the statistics and the weights differ in channels.
@@ -199,11 +199,10 @@ pub fn double_backward_finalize(
     {
         error::check_channels(tensor, length, gain.len())?;
     }
-    let f = |c: usize| {
-        mean_dy_ddx[c] - dy.mean_dy[c] * ddx.mean_dy[c] - dy.mean_dy_x_hat[c] * ddx.mean_dy_x_hat[c]
-    };
+    let f = |c: usize| mean_dy_ddx[c] - dy.mean_dy_x_hat[c] * ddx.mean_dy_x_hat[c];
     let f: Vec<f64> = (0..gain.len()).map(f).collect();
-    let mean = if statistics.constant { &mean_dy_ddx } else { &f };
+    let product = |c: usize| mean_dy_ddx[c] + dy.mean_dy[c] * ddx.mean_dy[c];
+    let mean: Vec<f64> = if statistics.constant { (0..gain.len()).map(product).collect() } else { f.clone() };
     Ok(DoubleGradients {
         grad_weight: mean.iter().zip(inv).map(|(mean, inv)| m as f64 * mean * inv).collect(),
         gain,

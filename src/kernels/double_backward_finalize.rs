@@ -25,7 +25,9 @@ fn kernel(
 ) -> Kernel {
     let step = Step::DoubleBackwardFinalize;
     let mut kernel = problem.channel_kernel(step, DOUBLE_BACKWARD_FINALIZE);
-    for file in [SECOND_PLANES, RECORDS, PAIRS, LOAD_PAIR, DOUBLE_GRAD_SUMS, LOAD_DOUBLE_GRAD_SUMS] {
+    for file in
+        [SECOND_PLANES, SECOND_MEANS, RECORDS, PAIRS, LOAD_PAIR, DOUBLE_GRAD_SUMS, LOAD_DOUBLE_GRAD_SUMS]
+    {
         kernel.file(file);
     }
     problem.add_merge(&mut kernel, records);

@@ -11,7 +11,9 @@ pub(crate) fn double_backward_reduce(problem: &Problem<'_>) -> (Vec<Dispatch>, R
     let step = Step::DoubleBackwardReduce;
     let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_REDUCE, &traversal);
     problem.add_planes(&mut kernel, &traversal, PLANES_SAVED, Resource::Saved);
-    for file in [EXACT, RECORDS, RECORD_OF_TILE, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX] {
+    for file in
+        [EXACT, RECORDS, RECORD_OF_TILE, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX, problem.block()]
+    {
         kernel.file(file);
     }
     kernel.file(traversal.tile.reduction());

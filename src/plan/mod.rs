@@ -115,7 +115,7 @@ impl Dispatch {
 /// Planes of C words that a step leaves for the next: see `shaders/shared/planes.wgsl`.
 pub(crate) const PLANES: u64 = 7;
 /// Planes of C words that `double_backward_finalize` leaves.
-const SECOND_PLANES: u64 = 11;
+const SECOND_PLANES: u64 = 13;
 pub(crate) const WORD_BYTES: u64 = 4;
 /// Ghost batches; a step per channel goes through them one by one.
 const MOST_GROUPS: u64 = 1 << 15;

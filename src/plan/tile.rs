@@ -21,7 +21,7 @@ pub(crate) enum Monoid {
     Moments,
     /// {Σdy, Σdy·x̂}, each a pair.
     GradSums,
-    /// {Σdy, Σdy·x̂, Σddx, Σddx·x̂, Σdy·ddx}, each a pair.
+    /// {count, Σx̂, mean(dy), mean(ddx), Σdy'·ddx', Σdy'·x̂, Σddx'·x̂}, the last five as pairs.
     DoubleGradSums,
 }
 
@@ -32,7 +32,7 @@ impl Monoid {
             * match self {
                 Self::Moments => 5,
                 Self::GradSums => 4,
-                Self::DoubleGradSums => 10,
+                Self::DoubleGradSums => 12,
             }
     }
 
@@ -40,7 +40,7 @@ impl Monoid {
     fn lane_bytes(self) -> u32 {
         16 * match self {
             Self::Moments | Self::GradSums => 4,
-            Self::DoubleGradSums => 10,
+            Self::DoubleGradSums => 12,
         }
     }
 }

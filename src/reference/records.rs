@@ -71,7 +71,7 @@ pub struct DoubleGradSums {
     pub dy: GradSums,
     /// m, Σv and Σv·x̂ with v = ddx.
     pub ddx: GradSums,
-    /// Σg·v, `[C]`.
+    /// Σ(g − ⟨g⟩)(v − ⟨v⟩), `[C]`: without the means, whose product would cancel.
     pub sum_dy_ddx: Vec<f64>,
 }
 

@@ -60,6 +60,7 @@ parts! {
     QUOTIENT = "shared/quotient.wgsl",
     RECORD_OF_TILE = "shared/record_of_tile.wgsl",
     RECORDS = "shared/records.wgsl",
+    SECOND_MEANS = "shared/second_means.wgsl",
     SECOND_PLANES = "shared/second_planes.wgsl",
     STATISTICS_OF_CHANNEL = "shared/statistics.wgsl",
     TAKEN_BACK = "shared/taken_back.wgsl",

@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_a_mask_shows", what_a_mask_shows),
     ("ghost_batches", ghost_batches),
     ("sums_that_cancel", sums_that_cancel),
+    ("means_that_are_large", means_that_are_large),
 ];
 
 fn every_size_and_layout(context: &Context) -> Result<(), Failed> {
@@ -55,6 +56,21 @@ fn sums_that_cancel(context: &Context) -> Result<(), Failed> {
         let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         setup.dy.iter_mut().enumerate().for_each(|(i, dy)| *dy = sign(i / 6) * (1.0 + *dy * 1e-3));
         Double::check(context, &setup)?;
+    }
+    Ok(())
+}
+
+/// Products of the values themselves would lose everything.
+fn means_that_are_large(context: &Context) -> Result<(), Failed> {
+    for layout in LAYOUTS {
+        for mean in [10.0f32, -1e3, 1e5] {
+            for sizes in [&[8usize, 3, 16, 16][..], &[40, 5, 7, 7], &[2, 2, 3001]] {
+                let mut setup = Setup::new(shape(sizes, layout), 2.0, 1.5);
+                setup.dy.iter_mut().for_each(|dy| *dy += mean);
+                Double::check_with_ddx_mean(context, &setup, f64::from(mean) * 0.5)?;
+                Double::check_with_ddx_mean(context, &setup.with_mask(0.8), -f64::from(mean))?;
+            }
+        }
     }
     Ok(())
 }

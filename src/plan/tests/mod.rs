@@ -253,7 +253,7 @@ fn check_limits(shape: &Shape, dtype: Dtype, plan: &Plan, device: &DeviceTraits)
         assert!(x.max(y).max(z) <= device.max_compute_workgroups_per_dimension, "{context}");
         assert!(u64::from(x) * u64::from(z) >= u64::from(dispatch.params.channel_tiles), "{context}");
         assert!(dispatch.tile.lanes() <= device.max_compute_invocations_per_workgroup, "{context}");
-        let record_vectors = if dispatch.step == Step::DoubleBackwardReduce { 10 } else { 4 };
+        let record_vectors = if dispatch.step == Step::DoubleBackwardReduce { 12 } else { 4 };
         let workgroup_bytes = dispatch.tile.lanes() * record_vectors * 4 * dispatch.tile.width.max(1);
         assert!(workgroup_bytes <= device.max_compute_workgroup_storage_size, "{context}");
         // lavapipe leaves all loops of an invocation after 65,535 iterations.

@@ -29,10 +29,14 @@ struct Terms {
 
 impl Double {
     pub(crate) fn new(context: &Context, setup: &Setup) -> Result<Self, Failed> {
+        Self::with_ddx_mean(context, setup, 0.2)
+    }
+
+    fn with_ddx_mean(context: &Context, setup: &Setup, mean: f64) -> Result<Self, Failed> {
         let setup = setup.clone().rounded();
         let (shape, dtype) = (setup.shape, setup.options.dtype);
         let (elements, channels) = (shape.elements(), shape.channels());
-        let ddx = rounded(dtype, &Random(elements as u64 + 3).normals(elements, 0.2, 1.0));
+        let ddx = rounded(dtype, &Random(elements as u64 + 3).normals(elements, mean, 1.0));
         let (ddweight, ddbias) = (normals(4, channels), normals(5, channels));
         let output = || Tensor::upload_as(context, shape, dtype, &vec![77.0; elements]);
         Ok(Self {
@@ -144,8 +148,12 @@ impl Double {
             .map(|(i, _)| i)
             .collect();
         let count = shown.len().max(1) as f64;
-        let g = |i: usize| f64::from(setup.dy[i]).abs();
-        let v = |i: usize| f64::from(self.ddx[i]).abs();
+        let mean_of = |values: &[f32]| shown.iter().map(|&i| f64::from(values[i])).sum::<f64>() / count;
+        // Where the statistics are the batch's, the means of dy and ddx have no part in what is left of them.
+        let means =
+            if group.statistics.constant { [0.0; 2] } else { [mean_of(&setup.dy), mean_of(&self.ddx)] };
+        let g = |i: usize| (f64::from(setup.dy[i]) - means[0]).abs();
+        let v = |i: usize| (f64::from(self.ddx[i]) - means[1]).abs();
         let h = |i: usize| ((f64::from(setup.x[i]) - mean) * inverse).abs();
         let most = |f: &dyn Fn(usize) -> f64| shown.iter().map(|&i| f(i)).fold(0.0, f64::max);
         let average = |f: &dyn Fn(usize) -> f64| shown.iter().map(|&i| f(i)).sum::<f64>() / count;
@@ -166,6 +174,13 @@ impl Double {
                 + a * inverse * big_g,
             grad_weight: count * covariance * inverse,
         }
+    }
+
+    /// The same with cotangents of dx that have this mean.
+    pub(crate) fn check_with_ddx_mean(context: &Context, setup: &Setup, mean: f64) -> Result<(), Failed> {
+        let double = Self::with_ddx_mean(context, setup, mean)?;
+        double.submit(context, &double.tensors())?;
+        double.compare(true, true, true)
     }
 
     /// Runs both passes with everything there is, and compares.
