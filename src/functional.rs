@@ -19,9 +19,33 @@ pub enum FunctionalError {
     /// The variance's ε is out of its range.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// A vector does not have one value for each channel of x.
+    #[error("{what} has {actual} values, expected {expected}, one for each channel of x")]
+    Length {
+        /// The vector's name.
+        what: &'static str,
+        /// Its values.
+        actual: u64,
+        /// The channels of x.
+        expected: u64,
+    },
     /// Something does not fit, or the device failed.
     #[error(transparent)]
     BatchNorm(#[from] BatchNormError),
+}
+
+fn check_lengths<const N: usize>(
+    x: &Tensor,
+    vectors: [(&'static str, Option<&Vector>); N],
+) -> Result<(), FunctionalError> {
+    let expected = x.shape.channels() as u64;
+    for (what, vector) in vectors {
+        let actual = vector.map_or(expected, |vector| vector.range.size / WORD_BYTES);
+        if actual != expected {
+            return Err(FunctionalError::Length { what, actual, expected });
+        }
+    }
+    Ok(())
 }
 
 impl From<crate::device::DeviceError> for FunctionalError {
@@ -94,6 +118,7 @@ impl Moments {
     /// [`FunctionalError`] if the vectors do not have C values or the device fails.
     pub fn submit_backward(&self, dmean: &Vector, dvariance: &Vector) -> Result<Tensor, FunctionalError> {
         let (context, x) = (&self.x.context, &self.x);
+        check_lengths(x, [("dmean", Some(dmean)), ("dvariance", Some(dvariance))])?;
         let dx = Tensor::zeros_as(context, x.shape, x.dtype())?;
         let tensors = MomentsBackwardTensors {
             x: x.range.clone(),
@@ -164,6 +189,8 @@ pub fn submit_batch_normalization(
     variance_epsilon: f64,
 ) -> Result<BatchNormalization, FunctionalError> {
     let (context, channels) = (&x.context, x.shape.channels());
+    let vectors = [("mean", Some(mean)), ("variance", Some(variance)), ("offset", offset), ("scale", scale)];
+    check_lengths(x, vectors)?;
     let options = Options {
         eps: variance_epsilon,
         weight: scale.is_some(),

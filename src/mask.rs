@@ -78,6 +78,11 @@ pub enum MaskError {
         /// N·S.
         positions: usize,
     },
+    /// A single position counts, which has no variance.
+    #[error(
+        "the mask shows 1 position, expected more than 1 in training: use a larger batch, or Mode::EVALUATION"
+    )]
+    OnePosition,
     /// The mask was made for another shape.
     #[error("the mask is for N = {samples} and S = {spatial}, expected {expected}: make one for this shape")]
     Shape {

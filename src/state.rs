@@ -3,6 +3,7 @@
 use crate::buffer::BufferRange;
 use crate::context::{Context, lock};
 use crate::device::{DeviceError, Download, create_buffer_with};
+use crate::elementwise::{Activation, Dtype, Order};
 use crate::mode::Source;
 use crate::shape::Shape;
 use std::sync::{Arc, Mutex};
@@ -122,14 +123,43 @@ pub struct SavedStatistics {
     origin: Arc<Mutex<Option<Origin>>>,
 }
 
-/// The forward pass that left saved statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The pass that left saved statistics, as far as a pass that needs them must agree with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) shape: Shape,
+    pub(crate) left_by: LeftBy,
     pub(crate) source: Source,
     pub(crate) mask: bool,
     /// Whether the gradient depends on a residual that was added.
     pub(crate) residual: bool,
+    pub(crate) dtype: Dtype,
+    pub(crate) activation: Activation,
+    pub(crate) order: Order,
+    pub(crate) ghost_batch: Option<usize>,
+}
+
+/// What kind of pass leaves saved statistics, or needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftBy {
+    /// A forward pass.
+    Forward,
+    /// The statistics alone, without γ and β.
+    Statistics,
+    /// A forward pass of several replicas.
+    Replicas,
+}
+
+impl Origin {
+    /// Whether a pass that needs `self` can take what `left` has left. The statistics are part of a forward pass.
+    pub(crate) fn accepts(&self, left: &Self) -> bool {
+        let left_by = match (self.left_by, left.left_by) {
+            (LeftBy::Statistics, LeftBy::Forward) => LeftBy::Statistics,
+            (_, left_by) => left_by,
+        };
+        // The moments' gradient knows no residual.
+        let residual = if self.left_by == LeftBy::Statistics { self.residual } else { left.residual };
+        *self == Self { left_by, residual, ..*left }
+    }
 }
 
 impl std::fmt::Display for Origin {
@@ -145,7 +175,22 @@ impl std::fmt::Display for Origin {
             (false, true) => " and a residual",
             (true, true) => ", a mask and a residual",
         };
-        write!(f, "{} with {source} statistics{extras}", self.shape)
+        write!(f, "{} with {source} statistics{extras}", self.shape)?;
+        match self.left_by {
+            LeftBy::Forward => {}
+            LeftBy::Statistics => write!(f, ", alone")?,
+            LeftBy::Replicas => write!(f, ", of all replicas")?,
+        }
+        if let Some(group) = self.ghost_batch {
+            write!(f, ", in ghost batches of {group}")?;
+        }
+        if self.activation != Activation::None {
+            write!(f, ", {:?} {:?}", self.order, self.activation)?;
+        }
+        if self.dtype != Dtype::F32 {
+            write!(f, ", {:?}", self.dtype)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::mode::{Mode, Source};
 use crate::plan::{Operation, Pass, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;
+use crate::state::LeftBy;
 
 impl BatchNorm {
     /// Checks and binds a forward pass: y = activation(γ·x̂ + β + residual).
@@ -20,11 +21,11 @@ impl BatchNorm {
     ) -> Result<BoundOperation, BatchNormError> {
         let mut list = TensorList::new(self, shape);
         let pass = self.list_forward(&mut list, mode, tensors);
-        self.check_mask(&mut list, shape, mode, tensors.mask);
         let operation = Operation::Forward { pass, in_place: tensors.y.starts_with(&tensors.x) };
+        self.check_mask(operation, tensors.mask)?;
         list.saved(tensors.saved, self.groups(shape, operation));
         let bindings = list.bind(operation, tensors.workspace.as_ref())?;
-        let origin = self.origin(shape, pass);
+        let origin = self.origin(shape, pass, LeftBy::Forward);
         Ok(BoundOperation::leaving(self, bindings, tensors.saved, origin))
     }
 
@@ -61,9 +62,10 @@ impl BatchNorm {
         let mut list = TensorList::new(self, shape);
         let (pass, wanted) = self.list_backward(&mut list, mode, tensors);
         let operation = Operation::Backward { pass, wanted };
+        self.check_mask(operation, tensors.mask)?;
         list.saved(tensors.saved, self.groups(shape, operation));
         let bindings = list.bind(operation, tensors.workspace.as_ref())?;
-        let origin = self.origin(shape, pass);
+        let origin = self.origin(shape, pass, LeftBy::Forward);
         Ok(BoundOperation::needing(self, bindings, tensors.saved, origin))
     }
 

@@ -10,7 +10,7 @@ use crate::mode::{Mode, Source};
 use crate::plan::{Operation, Pass};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::GivenStatistics;
+use crate::state::{GivenStatistics, LeftBy};
 
 impl BatchNorm {
     /// Checks and binds the statistics alone, without a y: mean = Σx/m and variance = Σ(x − mean)²/m over the m
@@ -56,9 +56,9 @@ impl BatchNorm {
         let mut list = TensorList::new(self, shape);
         list.tensor(Resource::X, x).mask(*mask).saved(saved, self.groups(shape, operation));
         list.running(running.is_some() && self.options.running_statistics, *running);
-        self.check_mask(&mut list, shape, mode, *mask);
+        self.check_mask(operation, *mask)?;
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = self.origin(shape, pass);
+        let origin = self.origin(shape, pass, LeftBy::Statistics);
         Ok(BoundOperation::leaving(self, bindings, saved, origin))
     }
 
@@ -79,7 +79,7 @@ impl BatchNorm {
         list.per_channel(Resource::Dmean, &dmoments.mean).per_channel(Resource::Dvariance, &dmoments.var);
         list.tensor(Resource::Dx, dx);
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = self.origin(shape, operation.pass());
+        let origin = self.origin(shape, operation.pass(), LeftBy::Statistics);
         Ok(BoundOperation::needing(self, bindings, saved, origin))
     }
 
@@ -172,7 +172,7 @@ impl BatchNorm {
         }
         list.saved(saved, self.groups(shape, operation));
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = self.origin(shape, operation.pass());
+        let origin = self.origin(shape, operation.pass(), LeftBy::Forward);
         Ok(BoundOperation::needing(self, bindings, saved, origin))
     }
 }

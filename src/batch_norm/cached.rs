@@ -17,6 +17,7 @@ pub(super) struct BindingKey {
     mode: Mode,
     saved: usize,
     ranges: Vec<Option<BufferRange>>,
+    mask: Option<Mask>,
     accumulations: [Option<Accumulation>; 2],
 }
 
@@ -45,12 +46,18 @@ impl BatchNorm {
         let given = given.map(|given| [&given.mean, &given.var]);
         let [given_mean, given_var] = given.map_or([None; 2], |ranges| ranges.map(Some));
         let [weight, bias, residual, workspace] = [weight, bias, residual, workspace].map(Option::as_ref);
-        let mask = mask.map(Mask::range);
+        let mask = mask.cloned();
         let ranges = [Some(x), Some(y), weight, bias, mean, var, tracked, skipped, given_mean, given_var];
-        let ranges = ranges.into_iter().chain([residual, mask, workspace]).map(|range| range.cloned());
+        let ranges = ranges.into_iter().chain([residual, workspace]).map(|range| range.cloned());
         let ranges = ranges.collect();
-        let key =
-            BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations: [None; 2] };
+        let key = BindingKey {
+            shape: *shape,
+            mode,
+            saved: saved.identity(),
+            ranges,
+            mask,
+            accumulations: [None; 2],
+        };
         let forward = lock(&self.forwards)
             .get_or_make(&key, || self.bind_forward(shape, mode, tensors).map(Arc::new))?;
         forward.record(recorder)
@@ -75,7 +82,6 @@ impl BatchNorm {
             Some(x.clone()),
             Some(dy.clone()),
             residual.clone(),
-            mask.map(|mask| mask.range().clone()),
             dx.clone(),
             dresidual.clone(),
             dweight,
@@ -85,7 +91,8 @@ impl BatchNorm {
             workspace.clone(),
         ];
         let accumulations = [dweight_as, dbias_as];
-        let key = BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, accumulations };
+        let mask = mask.cloned();
+        let key = BindingKey { shape: *shape, mode, saved: saved.identity(), ranges, mask, accumulations };
         let backward = lock(&self.backwards)
             .get_or_make(&key, || self.bind_backward(shape, mode, tensors).map(Arc::new))?;
         backward.record(recorder)

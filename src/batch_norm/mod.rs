@@ -19,12 +19,12 @@ use crate::cache::Cache;
 use crate::context::Context;
 use crate::device::DeviceError;
 use crate::elementwise::{Activation, Order};
-use crate::mask::Mask;
+use crate::mask::{Mask, MaskError};
 use crate::mode::{Mode, Source};
 use crate::options::{Options, OptionsError};
 use crate::plan::{Accumulation, Operation, Pass, Plan, PlanError, Wanted};
 use crate::shape::Shape;
-use crate::state::{Origin, SavedStatistics};
+use crate::state::{LeftBy, Origin, SavedStatistics};
 use cached::{BindingKey, KEPT_BINDINGS};
 use std::sync::{Arc, Mutex};
 
@@ -62,6 +62,17 @@ impl std::fmt::Debug for BatchNorm {
 }
 
 impl BatchNorm {
+    /// The same on the same device with other options, which are known to be in their ranges.
+    pub(crate) fn with_options(&self, options: Options) -> Self {
+        let (forwards, backwards) = (Cache::new(KEPT_BINDINGS), Cache::new(KEPT_BINDINGS));
+        Self {
+            context: self.context.clone(),
+            options,
+            forwards: Arc::new(Mutex::new(forwards)),
+            backwards: Arc::new(Mutex::new(backwards)),
+        }
+    }
+
     /// A layer with these options; its parameters and statistics are the caller's buffers.
     ///
     /// # Errors
@@ -96,17 +107,18 @@ impl BatchNorm {
         Ok(Plan::new(shape, &self.options, operation, self.context.traits())?)
     }
 
-    /// Bytes of workspace that any operation needs on `shape`.
+    /// Bytes of workspace that any operation needs on `shape`, as far as it can be planned for it.
     ///
     /// # Errors
-    /// [`PlanError`] if the shape is beyond what the kernels can address.
+    /// [`PlanError`] if the shape is beyond what the kernels of a forward pass can address.
     pub fn workspace_bytes(&self, shape: &Shape) -> Result<u64, PlanError> {
         // Held statistics that are updated keep those of the batch beside them; and the groups of samples, which
         // shape the records, may be others backward.
         let held = Mode { source: Source::Running, update: true };
         let sum = Some(Accumulation::Replace);
         let wanted = Wanted { dx: true, dweight: sum, dbias: sum, ..Wanted::default() };
-        let mut bytes = 0;
+        let forward = Operation::Forward { pass: Mode::EVALUATION.into(), in_place: false };
+        let mut bytes = Plan::new(shape, &self.options, forward, self.context.traits())?.workspace_bytes();
         for (mode, mask) in [(Mode::TRAINING, false), (Mode::TRAINING, true), (held, false), (held, true)] {
             let pass = Pass { mask, ..mode.into() };
             for operation in [
@@ -114,8 +126,10 @@ impl BatchNorm {
                 Operation::Backward { pass, wanted },
                 Operation::DoubleBackward { pass, ddweight: false, ddbias: false, grad_weight: false },
             ] {
-                let plan = Plan::new(shape, &self.options, operation, self.context.traits())?;
-                bytes = bytes.max(plan.workspace_bytes());
+                // Some need more than others; what cannot be planned cannot be bound either.
+                if let Ok(plan) = Plan::new(shape, &self.options, operation, self.context.traits()) {
+                    bytes = bytes.max(plan.workspace_bytes());
+                }
             }
         }
         Ok(bytes)
@@ -126,17 +140,34 @@ impl BatchNorm {
     /// # Errors
     /// [`DeviceError`] if the device has no memory for it or is lost.
     pub fn saved_statistics(&self, shape: &Shape) -> Result<SavedStatistics, DeviceError> {
+        let channels = self.options.channels;
+        let groups = self.saved_bytes(shape) / SavedStatistics::bytes(channels).max(1);
+        let groups = usize::try_from(groups).unwrap_or(usize::MAX);
+        SavedStatistics::for_groups(&self.context, channels, groups)
+    }
+
+    /// Bytes of that buffer.
+    pub(crate) fn saved_bytes(&self, shape: &Shape) -> u64 {
         let operation = Operation::Forward { pass: Mode::TRAINING.into(), in_place: false };
-        let groups = usize::try_from(self.groups(shape, operation)).unwrap_or(usize::MAX);
-        SavedStatistics::for_groups(&self.context, self.options.channels, groups)
+        SavedStatistics::bytes(self.options.channels).saturating_mul(self.groups(shape, operation))
     }
 
     /// What a backward pass must have in common with its forward pass.
-    pub(crate) fn origin(&self, shape: &Shape, pass: Pass) -> Origin {
-        let Options { activation, order, .. } = self.options;
+    pub(crate) fn origin(&self, shape: &Shape, pass: Pass, left_by: LeftBy) -> Origin {
+        let Options { activation, order, dtype, ghost_batch, .. } = self.options;
         let depends = activation != Activation::None && order == Order::Post;
-        let (source, mask) = (pass.mode.source, pass.mask);
-        Origin { shape: *shape, source, mask, residual: pass.residual && depends }
+        let source = pass.mode.source;
+        Origin {
+            shape: *shape,
+            left_by,
+            source,
+            mask: pass.mask,
+            residual: pass.residual && depends,
+            dtype,
+            activation,
+            order,
+            ghost_batch: ghost_batch.filter(|_| source == Source::Batch && left_by != LeftBy::Replicas),
+        }
     }
 
     /// Groups of samples that have statistics of their own.
@@ -158,17 +189,7 @@ impl BatchNorm {
         if matches!(operation, Operation::DoubleBackward { .. }) && activation != Activation::None {
             return Err(BatchNormError::Activation { actual: activation });
         }
-        // The biased variance of a single value is 0, and that of moments may be; the others divide by it.
-        let needs_variance = match operation {
-            Operation::Forward { .. } | Operation::Statistics { .. } => {
-                mode.update && self.options.running_statistics
-            }
-            Operation::Backward { .. } | Operation::DoubleBackward { .. } => mode.source == Source::Batch,
-            // Together the replicas may have more values.
-            _ => false,
-        };
-        let normalizes = matches!(operation, Operation::Forward { .. }) && mode.source == Source::Batch;
-        if !(needs_variance || normalizes) {
+        if !self.needs_variance(operation) {
             return Ok(());
         }
         if shape.values_per_channel() == 1 {
@@ -182,17 +203,26 @@ impl BatchNorm {
         }
     }
 
+    /// Whether a single value per channel is too few. Its biased variance is 0, and that of moments alone may be;
+    /// what is normalized or kept must have one. Together the replicas may have more values.
+    fn needs_variance(&self, operation: Operation) -> bool {
+        let Mode { source, update } = operation.pass().mode;
+        let updates = update && self.options.running_statistics;
+        match operation {
+            Operation::Forward { .. } => source == Source::Batch || updates,
+            Operation::Statistics { .. } => updates,
+            Operation::Backward { .. } | Operation::DoubleBackward { .. } => source == Source::Batch,
+            _ => false,
+        }
+    }
+
     /// A mask that is known to show a single position is refused where a batch of a single one is.
-    fn check_mask(
-        &self,
-        list: &mut tensor_list::TensorList<'_>,
-        shape: &Shape,
-        mode: Mode,
-        mask: Option<&Mask>,
-    ) {
-        let needs_variance = mode.source == Source::Batch && mode.update || mode == Mode::TRAINING;
-        if needs_variance && mask.and_then(Mask::shown) == Some(1) {
-            list.fail(BatchNormError::OneValuePerChannel { shape: *shape });
+    fn check_mask(&self, operation: Operation, mask: Option<&Mask>) -> Result<(), MaskError> {
+        match mask {
+            Some(mask) if mask.shown() == Some(1) && self.needs_variance(operation) => {
+                Err(MaskError::OnePosition)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -4,13 +4,15 @@ mod values;
 
 pub use values::LayerValues;
 
-use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, FoldTensors, ForwardTensors};
+use crate::batch_norm::{
+    BackwardTensors, BatchNorm, BatchNormError, FoldTensors, ForwardTensors, StatisticsTensors,
+};
 use crate::buffer::BufferRange;
 use crate::context::Context;
 use crate::device::DeviceError;
 use crate::mask::Mask;
 use crate::mode::Mode;
-use crate::options::{Options, OptionsError};
+use crate::options::{Momentum, Options, OptionsError};
 use crate::plan::Accumulation;
 use crate::state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
 use crate::tensor::{Tensor, Vector};
@@ -146,9 +148,12 @@ impl Layer {
     ) -> Result<Tensor, BatchNormError> {
         let Extras { residual, mask, given } = extras;
         self.check_tensors(x, [("x", Some(x)), ("residual", residual)])?;
-        let saved = self.batch_norm.saved_statistics(&x.shape)?;
         // The last pass's may wait for its backward pass no longer.
-        let saved = if self.saved.range().size == saved.range().size { self.saved.clone() } else { saved };
+        let saved = if self.saved.range().size == self.batch_norm.saved_bytes(&x.shape) {
+            self.saved.clone()
+        } else {
+            self.batch_norm.saved_statistics(&x.shape)?
+        };
         let y = Tensor::zeros_as(self.batch_norm.context(), x.shape, x.dtype())?;
         let tensors = ForwardTensors {
             weight: self.weight.clone(),
@@ -209,6 +214,55 @@ impl Layer {
         let backward = self.batch_norm.bind_backward(&dy.shape, self.mode, &tensors)?;
         self.submit(|encoder| backward.record(encoder))?;
         Ok(gradients)
+    }
+
+    /// Replaces the running statistics by the population estimate over `batches`: the mean of the batch means and
+    /// of the unbiased batch variances (Ioffe and Szegedy 2015, Algorithm 2; PyTorch's `swa_utils.update_bn`). Over
+    /// another domain's data this is AdaBN (Li et al. 2016). All of it is accumulated on the device. If anything
+    /// does not fit, the layer stays as it is.
+    ///
+    /// ```no_run
+    /// use wgpu_batchnorm::{Context, Layer, Layout, Options, Shape, Tensor};
+    ///
+    /// let context = Context::new_blocking()?;
+    /// let mut layer = Layer::new(&context, Options::new(1))?;
+    /// let shape = Shape::new(&[2, 1], Layout::ChannelsLast)?;
+    /// let batches = [[1.0, 3.0], [5.0, 9.0]].map(|values| Tensor::upload(&context, shape, &values));
+    /// let [first, second] = batches;
+    /// layer.submit_population(&[first?, second?])?;
+    /// let running = layer.running_blocking()?.expect("the layer has running statistics");
+    /// assert_eq!((running.mean[0], running.var[0]), (4.5, 5.0)); // of 2 and 7, and of 2 and 8
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BatchNormError`] if the layer has no running statistics, a batch does not fit, or the device fails.
+    pub fn submit_population(&mut self, batches: &[Tensor]) -> Result<(), BatchNormError> {
+        let (context, options) = (self.batch_norm.context(), *self.options());
+        if self.running.is_none() {
+            return Err(BatchNormError::NoRunningStatistics);
+        }
+        for x in batches {
+            self.check_tensors(x, [("x", Some(x))])?;
+        }
+        let cumulative = Options { momentum: Momentum::Cumulative, ..options };
+        let batch_norm = self.batch_norm.with_options(cumulative);
+        let running = RunningStatistics::upload(context, &RunningValues::start(options.channels))?;
+        let mut passes = Vec::with_capacity(batches.len());
+        for x in batches {
+            let saved = batch_norm.saved_statistics(&x.shape)?;
+            let tensors = StatisticsTensors {
+                x: x.range.clone(),
+                mask: None,
+                running: Some(&running),
+                saved: &saved,
+                workspace: None,
+            };
+            passes.push(batch_norm.bind_statistics(&x.shape, &tensors)?);
+        }
+        self.submit(|encoder| passes.iter().try_for_each(|pass| pass.record(&mut *encoder)))?;
+        self.running = Some(running);
+        Ok(())
     }
 
     /// Folds the layer as it is in evaluation into y = scale·x + offset, and returns scale and offset: to be

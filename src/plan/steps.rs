@@ -37,7 +37,9 @@ impl Steps {
     }
 
     fn keep(&mut self, problem: &Problem<'_>, records: Records, monoid: Monoid) {
-        let bytes = records.groups * records.splits * problem.channels * monoid.bytes();
+        // So many replicas as to overflow have more records than any binding holds.
+        let records = records.groups.saturating_mul(records.splits);
+        let bytes = records.saturating_mul(problem.channels * monoid.bytes());
         self.record_bytes = self.record_bytes.max(bytes);
     }
 }

@@ -1,7 +1,7 @@
 //! What replicas tell one another: a head that says what it is about, and one record of each channel.
 
 use super::SyncError;
-use crate::elementwise::Dtype;
+use crate::elementwise::{Activation, Dtype, Order};
 use crate::options::Options;
 use crate::plan::{Monoid, WORD_BYTES};
 
@@ -18,6 +18,8 @@ pub(super) struct Head {
     channels: u32,
     epsilon: f32,
     dtype: u32,
+    activation: u32,
+    order: u32,
 }
 
 impl Head {
@@ -35,11 +37,26 @@ impl Head {
                 Dtype::F16 => 1,
                 Dtype::BF16 => 2,
             },
+            activation: match options.activation {
+                Activation::None => 0,
+                Activation::Relu => 1,
+                Activation::LeakyRelu { .. } => 2,
+                Activation::Silu => 3,
+                Activation::Gelu => 4,
+                Activation::GeluTanh => 5,
+                Activation::Sigmoid => 6,
+                Activation::Tanh => 7,
+            },
+            order: match options.order {
+                Order::Post => 0,
+                Order::Pre => 1,
+            },
         }
     }
 
     fn words(self) -> [u32; HEAD_WORDS] {
-        [MAGIC, self.monoid, self.channels, self.epsilon.to_bits(), self.dtype]
+        let elementwise = self.dtype | self.activation << 8 | self.order << 16;
+        [MAGIC, self.monoid, self.channels, self.epsilon.to_bits(), elementwise]
     }
 
     /// The message of a replica that found `records`, with a mask or without.
@@ -61,7 +78,8 @@ impl Head {
         let malformed = |expected: u64| SyncError::Malformed { rank, actual: message.len() as u64, expected };
         let records = u64::from(self.channels) * monoid.bytes();
         let bytes = HEAD_WORDS as u64 * WORD_BYTES + records;
-        let Some((&[magic, kind, channels, epsilon, dtype], found)) = words.split_first_chunk::<HEAD_WORDS>()
+        let Some((&[magic, kind, channels, epsilon, elementwise], found)) =
+            words.split_first_chunk::<HEAD_WORDS>()
         else {
             return Err(malformed(bytes));
         };
@@ -71,8 +89,14 @@ impl Head {
         let disagree = |what: &'static str, actual: String, expected: String| {
             Err(SyncError::Disagree { rank, what, actual, expected })
         };
-        let pass = |monoid| ["forward", "backward"].get(monoid as usize).unwrap_or(&"unknown").to_string();
-        let dtype_name = |code| ["f32", "f16", "bf16"].get(code as usize).unwrap_or(&"unknown").to_string();
+        let name = |names: &[&str], code: u32| {
+            names.get(code as usize).map_or_else(|| format!("number {code}"), ToString::to_string)
+        };
+        let pass = |code| name(&["forward", "backward"], code);
+        let dtype_name = |code| name(&["f32", "f16", "bf16"], code);
+        let order_name = |code| name(&["post", "pre"], code);
+        let activations = ["none", "relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "sigmoid", "tanh"];
+        let activation_name = |code| name(&activations, code);
         let found_monoid = kind & !MASKED;
         if found_monoid != self.monoid {
             return disagree("pass", pass(found_monoid), pass(self.monoid));
@@ -83,8 +107,15 @@ impl Head {
         if epsilon != self.epsilon.to_bits() {
             return disagree("eps", f32::from_bits(epsilon).to_string(), self.epsilon.to_string());
         }
+        let [dtype, activation, order, _] = elementwise.to_le_bytes().map(u32::from);
         if dtype != self.dtype {
             return disagree("dtype", dtype_name(dtype), dtype_name(self.dtype));
+        }
+        if activation != self.activation {
+            return disagree("activation", activation_name(activation), activation_name(self.activation));
+        }
+        if order != self.order {
+            return disagree("order of the activation", order_name(order), order_name(self.order));
         }
         if found.len() as u64 * WORD_BYTES != records {
             return Err(malformed(bytes));

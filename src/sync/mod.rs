@@ -62,8 +62,8 @@ use thiserror::Error;
 pub struct Synchronized<E> {
     batch_norm: BatchNorm,
     exchange: E,
-    /// Large enough for the records so far.
-    records: Mutex<Option<wgpu::Buffer>>,
+    /// Buffers for records that no pass uses now.
+    records: Mutex<Vec<wgpu::Buffer>>,
 }
 
 /// Why a synchronized pass failed.
@@ -111,6 +111,30 @@ pub enum SyncError {
         actual: usize,
         /// The number of replicas.
         expected: usize,
+    },
+    /// The transport has brought the messages in another order.
+    #[error(
+        "message {rank} is not the one that this replica, of rank {rank}, has given: check the order of its all_gather"
+    )]
+    Misplaced {
+        /// The rank of this replica.
+        rank: usize,
+    },
+    /// The transport says something impossible of this replica.
+    #[error("rank {rank} of {replicas} replicas, expected a rank below their number: check the transport")]
+    Rank {
+        /// The rank of this replica.
+        rank: usize,
+        /// The number of replicas.
+        replicas: usize,
+    },
+    /// Replicas share the statistics of all their samples.
+    #[error(
+        "the layer has ghost batches of {ghost_batch} samples, expected none in a synchronized pass: set Options::ghost_batch to None"
+    )]
+    GhostBatches {
+        /// Samples of a ghost batch.
+        ghost_batch: usize,
     },
     /// All replicas together have too few values for a variance.
     #[error(

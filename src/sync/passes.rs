@@ -8,10 +8,10 @@ use crate::buffer::BufferRange;
 use crate::context::lock;
 use crate::device::create_buffer;
 use crate::mode::Mode;
-use crate::plan::{Monoid, Operation, Pass, Wanted};
+use crate::plan::{Monoid, Operation, Pass, WORD_BYTES, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::download;
+use crate::state::{LeftBy, download};
 use std::sync::Mutex;
 
 const TRAINING: Mode = Mode::TRAINING;
@@ -19,7 +19,7 @@ const TRAINING: Mode = Mode::TRAINING;
 impl<E: Exchange> Synchronized<E> {
     /// The layer with a transport to the other replicas.
     pub fn new(batch_norm: &BatchNorm, exchange: E) -> Self {
-        Self { batch_norm: batch_norm.clone(), exchange, records: Mutex::new(None) }
+        Self { batch_norm: batch_norm.clone(), exchange, records: Mutex::default() }
     }
 
     /// The layer.
@@ -45,18 +45,18 @@ impl<E: Exchange> Synchronized<E> {
         let replicas = self.exchange.replicas();
         let operation = Operation::MergedForward { pass, in_place, replicas, samples: true };
         let bytes = self.record_bytes(shape, operation)?;
-        merged.saved(tensors.saved, 1).records(&records, bytes);
+        merged.saved(tensors.saved, 1).records(&records.range, bytes);
         let merged = merged.bind(operation, tensors.workspace.as_ref())?;
-        let origin = self.batch_norm.origin(shape, pass);
+        let origin = self.batch_norm.origin(shape, pass, LeftBy::Replicas);
         let merged = BoundOperation::leaving(&self.batch_norm, merged, tensors.saved, origin);
 
         let operation = Operation::LocalStatistics { pass };
         let bytes = self.record_bytes(shape, operation)?;
         let mut local = TensorList::new(&self.batch_norm, shape);
-        local.tensor(Resource::X, &tensors.x).mask(tensors.mask).records(&records, bytes);
+        local.tensor(Resource::X, &tensors.x).mask(tensors.mask).records(&records.range, bytes);
         let local = local.bind(operation, tensors.workspace.as_ref())?;
         self.submit(&BoundOperation::free(&self.batch_norm, local))?;
-        self.exchange_records(Some(&records), Monoid::Moments, pass.mask).await?;
+        self.exchange_records(&records, true, Monoid::Moments, pass.mask).await?;
         self.submit(&merged)
     }
 
@@ -79,11 +79,11 @@ impl<E: Exchange> Synchronized<E> {
         let mut list = TensorList::new(&self.batch_norm, &shape);
         list.parameter(Resource::Weight, options.weight, weight.as_ref());
         list.parameter(Resource::Bias, options.bias, bias.as_ref());
-        list.running(options.running_statistics, *running).saved(saved, 1).records(&records, bytes);
+        list.running(options.running_statistics, *running).saved(saved, 1).records(&records.range, bytes);
         let bindings = list.bind(operation, None)?;
-        let origin = self.batch_norm.origin(&shape, TRAINING.into());
+        let origin = self.batch_norm.origin(&shape, TRAINING.into(), LeftBy::Replicas);
         let merged = BoundOperation::leaving(&self.batch_norm, bindings, saved, origin);
-        self.exchange_records(None, Monoid::Moments, false).await?;
+        self.exchange_records(&records, false, Monoid::Moments, false).await?;
         self.submit(&merged)
     }
 
@@ -102,9 +102,9 @@ impl<E: Exchange> Synchronized<E> {
         let (pass, wanted) = self.batch_norm.list_backward(&mut list, TRAINING, tensors);
         let operation = Operation::MergedBackward { pass, wanted, replicas: self.exchange.replicas() };
         let bytes = self.record_bytes(shape, operation)?;
-        list.saved(saved, 1).records(&records, bytes);
+        list.saved(saved, 1).records(&records.range, bytes);
         let bindings = list.bind(operation, workspace.as_ref())?;
-        let origin = self.batch_norm.origin(shape, pass);
+        let origin = self.batch_norm.origin(shape, pass, LeftBy::Replicas);
         let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
 
         let operation = Operation::LocalGradients { pass };
@@ -114,10 +114,10 @@ impl<E: Exchange> Synchronized<E> {
         if let Some(residual) = residual {
             list.tensor(Resource::Residual, residual);
         }
-        list.records(&records, bytes);
+        list.records(&records.range, bytes);
         let bindings = list.bind(operation, workspace.as_ref())?;
         self.submit(&BoundOperation::needing(&self.batch_norm, bindings, saved, origin))?;
-        self.exchange_records(Some(&records), Monoid::GradSums, false).await?;
+        self.exchange_records(&records, true, Monoid::GradSums, false).await?;
         self.submit(&merged)
     }
 
@@ -146,37 +146,41 @@ impl<E: Exchange> Synchronized<E> {
                 list.per_channel(resource, range);
             }
         }
-        list.saved(saved, 1).records(&records, bytes);
+        list.saved(saved, 1).records(&records.range, bytes);
         let bindings = list.bind(operation, None)?;
-        let origin = self.batch_norm.origin(&shape, TRAINING.into());
+        let origin = self.batch_norm.origin(&shape, TRAINING.into(), LeftBy::Replicas);
         let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
-        self.exchange_records(None, Monoid::GradSums, false).await?;
+        merged.check()?;
+        self.exchange_records(&records, false, Monoid::GradSums, false).await?;
         self.submit(&merged)
     }
 
-    /// Tells the others this replica's record, the first one of `records`, and replaces the records by
-    /// everybody's. Without, this replica has an empty one.
+    /// Tells the others this replica's record, the first one of `records`, or an empty one; and replaces the records
+    /// by everybody's.
     async fn exchange_records(
         &self,
-        records: Option<&BufferRange>,
+        records: &Lease<'_>,
+        samples: bool,
         monoid: Monoid,
         mask: bool,
     ) -> Result<(), SyncError> {
         let (context, options) = (self.batch_norm.context(), self.batch_norm.options());
         let bytes = options.channels as u64 * monoid.bytes();
-        let own: Vec<u32> = match records {
-            Some(records) => {
-                let record = BufferRange { size: bytes, ..records.clone() };
-                download(context, "records", &record).await?
-            }
+        let own: Vec<u32> = if samples {
+            download(context, "records", &BufferRange { size: bytes, ..records.range.clone() }).await?
+        } else {
             // Counts and sums of nothing are all zero bits.
-            None => vec![0; (bytes / 4) as usize],
+            vec![0; (bytes / WORD_BYTES) as usize]
         };
         let head = Head::new(monoid, options);
-        let messages = self.exchange.all_gather(&head.encode(mask, &own))?;
-        let expected = self.exchange.replicas();
+        let message = head.encode(mask, &own);
+        let messages = self.exchange.all_gather(&message)?;
+        let (rank, expected) = (self.exchange.rank(), self.exchange.replicas());
         if messages.len() != expected {
             return Err(SyncError::Messages { actual: messages.len(), expected });
+        }
+        if messages.get(rank) != Some(&message) {
+            return Err(SyncError::Misplaced { rank });
         }
         let mut all = Vec::with_capacity(own.len() * messages.len());
         let (mut values, mut masked) = (0u64, false); // of a channel, if these are statistics
@@ -192,36 +196,40 @@ impl<E: Exchange> Synchronized<E> {
         if monoid == Monoid::Moments && values < 2 && !masked {
             return Err(SyncError::TooFewValues { actual: values });
         }
-        let target = lock(&self.records).clone();
-        if let Some(buffer) = target {
-            context.check_alive()?;
-            context.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&all));
-        }
+        context.check_alive()?;
+        context.queue().write_buffer(&records.range.buffer, 0, bytemuck::cast_slice(&all));
         Ok(())
     }
 
-    /// The buffer for the records of this shape and of all replicas.
-    fn records(&self, shape: &Shape, monoid: Monoid) -> Result<BufferRange, SyncError> {
+    /// A buffer for the records of this shape and of all replicas, for this pass alone: others may be under way.
+    fn records(&self, shape: &Shape, monoid: Monoid) -> Result<Lease<'_>, SyncError> {
+        let (rank, replicas) = (self.exchange.rank(), self.exchange.replicas());
+        if rank >= replicas {
+            return Err(SyncError::Rank { rank, replicas });
+        }
+        if let Some(ghost_batch) = self.batch_norm.options().ghost_batch {
+            return Err(SyncError::GhostBatches { ghost_batch });
+        }
         let pass = Pass { mask: true, ..TRAINING.into() };
         let operation = match monoid {
             Monoid::Moments => Operation::LocalStatistics { pass },
             Monoid::GradSums | Monoid::DoubleGradSums => Operation::LocalGradients { pass },
         };
-        let merged = monoid.bytes() * shape.channels() as u64 * self.exchange.replicas() as u64;
+        let merged = (monoid.bytes() * shape.channels() as u64).saturating_mul(replicas as u64);
         let bytes = self.record_bytes(shape, operation)?.max(merged);
-        let mut records = lock(&self.records);
         let context = self.batch_norm.context();
-        match &*records {
-            Some(buffer) if buffer.size() >= bytes => Ok(context.range(buffer.clone())),
-            _ => {
-                context.check_alive()?;
+        context.check_alive()?;
+        let mut pool = lock(&self.records);
+        let fits = pool.iter().position(|buffer| buffer.size() >= bytes);
+        let buffer = match fits {
+            Some(i) => pool.swap_remove(i),
+            None => {
                 let usage =
                     wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-                let buffer = create_buffer(context.device(), "records", bytes, usage)?;
-                *records = Some(buffer.clone());
-                Ok(context.range(buffer))
+                create_buffer(context.device(), "records", bytes, usage)?
             }
-        }
+        };
+        Ok(Lease { range: context.range(buffer), pool: &self.records })
     }
 
     fn record_bytes(&self, shape: &Shape, operation: Operation) -> Result<u64, BatchNormError> {
@@ -235,5 +243,23 @@ impl<E: Exchange> Synchronized<E> {
         operation.record(&mut encoder)?;
         context.queue().submit([encoder.finish()]);
         Ok(())
+    }
+}
+
+/// Buffers to keep for later passes.
+const KEPT: usize = 4;
+
+/// A buffer of the pool, which goes back when the pass is done: what is submitted later runs later.
+struct Lease<'a> {
+    range: BufferRange,
+    pool: &'a Mutex<Vec<wgpu::Buffer>>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut pool = lock(self.pool);
+        if pool.len() < KEPT {
+            pool.push(self.range.buffer.clone());
+        }
     }
 }

@@ -4,32 +4,16 @@ use crate::Test;
 use crate::subject::shape;
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layer, LayerValues, Layout, Mode, Momentum, Options, RunningValues, Tensor};
-use wgpu_batchnorm_state::{Checkpoint, LayerState, Parts, Running};
+use wgpu_batchnorm_state::{Checkpoint, LayerState, Parts, Running, StateError};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_checkpoint_of_pytorch_makes_a_layer", a_checkpoint_of_pytorch_makes_a_layer),
     ("a_trained_layer_goes_back_into_the_checkpoint", a_trained_layer_goes_back_into_the_checkpoint),
     ("what_does_not_fit_changes_nothing", what_does_not_fit_changes_nothing),
+    ("more_batches_than_the_device_counts", more_batches_than_the_device_counts),
 ];
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/state/tests/files/pytorch.safetensors");
-
-fn values_of(state: LayerState) -> Result<LayerValues, Failed> {
-    let running = |Running { mean, var, num_batches_tracked }: Running| {
-        let batches = u32::try_from(num_batches_tracked.unwrap_or(0))?;
-        Ok::<_, Failed>(RunningValues::new(mean, var, batches))
-    };
-    let running = state.running.map(running).transpose()?;
-    Ok(LayerValues { weight: state.weight, bias: state.bias, running })
-}
-
-fn state_of(values: LayerValues) -> LayerState {
-    let running = |RunningValues { mean, var, num_batches_tracked, .. }: RunningValues| {
-        let num_batches_tracked = Some(num_batches_tracked.into());
-        Running { mean, var, num_batches_tracked }
-    };
-    LayerState { weight: values.weight, bias: values.bias, running: values.running.map(running) }
-}
 
 fn layer_of(context: &Context, checkpoint: &Checkpoint, prefix: &str) -> Result<Layer, Failed> {
     let parts = checkpoint.parts(prefix)?;
@@ -37,7 +21,7 @@ fn layer_of(context: &Context, checkpoint: &Checkpoint, prefix: &str) -> Result<
     let momentum = Momentum::Cumulative;
     let options = Options { weight, bias, running_statistics: running, momentum, ..Options::new(channels) };
     let mut layer = Layer::new(context, options)?;
-    layer.set_values(&values_of(checkpoint.layer(prefix, &parts)?)?)?;
+    layer.set_values(&checkpoint.layer(prefix, &parts)?.try_into()?)?;
     Ok(layer)
 }
 
@@ -84,7 +68,7 @@ fn a_trained_layer_goes_back_into_the_checkpoint(context: &Context) -> Result<()
     }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("trained.safetensors");
-    checkpoint.with_layer(&prefix, &state_of(after.clone()))?.save(&file)?;
+    checkpoint.with_layer(&prefix, &after.clone().into())?.save(&file)?;
     let reloaded = layer_of(context, &Checkpoint::load(&file)?, &prefix)?.values_blocking()?;
     if reloaded == after { Ok(()) } else { Err(format!("{after:?} was loaded as {reloaded:?}").into()) }
 }
@@ -116,4 +100,13 @@ fn what_does_not_fit_changes_nothing(context: &Context) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+fn more_batches_than_the_device_counts(_: &Context) -> Result<(), Failed> {
+    let running = Running { num_batches_tracked: Some(1 << 40), ..Running::start(3) };
+    let state = LayerState { running: Some(running), ..LayerState::default() };
+    match LayerValues::try_from(state) {
+        Err(StateError::TooManyBatches { actual }) if actual == 1 << 40 => Ok(()),
+        result => Err(format!("{result:?}").into()),
+    }
 }

@@ -1,14 +1,15 @@
 //! The short path: the same results as the recording path, from upload to download.
 
 use crate::Test;
-use crate::subject::{Setup, shape};
+use crate::subject::{Setup, near, shape};
 use libtest_mimic::Failed;
-use wgpu_batchnorm::{Context, Layer, Layout, Mode, Options, RunningValues, Tensor};
+use wgpu_batchnorm::{Context, Layer, Layout, Mode, Options, RunningValues, Tensor, reference};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_step_of_each_mode", a_step_of_each_mode),
     ("start_values", start_values),
     ("downloads_are_futures", downloads_are_futures),
+    ("the_population_of_some_batches", the_population_of_some_batches),
 ];
 
 fn a_step_of_each_mode(context: &Context) -> Result<(), Failed> {
@@ -65,5 +66,28 @@ fn downloads_are_futures(context: &Context) -> Result<(), Failed> {
     let b = pollster::block_on(b)?;
     let a = pollster::block_on(a)?;
     assert_eq!((a, b), (vec![1.0; 6], vec![2.0; 6]));
+    Ok(())
+}
+
+/// The population estimate takes the place of the running statistics, or nothing changes.
+fn the_population_of_some_batches(context: &Context) -> Result<(), Failed> {
+    let batches = [3usize, 5, 2].map(|n| Setup::new(shape(&[n, 4, 6], Layout::ChannelsFirst), n as f64, 1.5));
+    let mut layer = Layer::new(context, batches[0].options)?;
+    layer.set_running(&batches[0].running)?;
+    let upload = |setup: &Setup| Tensor::upload(context, setup.shape, &setup.x);
+    let mut tensors = batches.iter().map(upload).collect::<Result<Vec<_>, _>>()?;
+    layer.submit_population(&tensors)?;
+    let running = layer.running_blocking()?.ok_or("running statistics")?;
+    let moments = batches.iter().map(|setup| reference::statistics(&setup.x, &setup.shape.into()));
+    let expected = reference::population(&moments.collect::<Result<Vec<_>, _>>()?)?;
+    for c in 0..4 {
+        near("mean", running.mean[c], expected.mean[c], 1e-6 * expected.mean[c].abs())?;
+        near("var", running.var[c], expected.variance[c], 4e-6 * expected.variance[c])?;
+    }
+    assert_eq!(running.num_batches_tracked, 3);
+    tensors.push(Tensor::zeros(context, shape(&[2, 5, 6], Layout::ChannelsFirst))?);
+    if layer.submit_population(&tensors).is_ok() || layer.running_blocking()?.as_ref() != Some(&running) {
+        return Err("a batch of other channels was taken, or changed something".into());
+    }
     Ok(())
 }

@@ -5,14 +5,15 @@ use crate::Test;
 use crate::subject::{Buffers, DTYPES, Setup, device_still_works, expect, shape, submit};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{
-    Activation, BatchNormError, Context, Extras, ForwardTensors, Layer, Layout, Mask, Mode, Order, Source,
-    Tensor,
+    Activation, BatchNorm, BatchNormError, Context, Extras, ForwardTensors, Layer, Layout, Mask, Mode,
+    Options, Order, SavedStatistics, Source, StatisticsTensors, Tensor,
 };
 
 pub(crate) const TESTS: &[Test] = &[
     ("another_mask_source_or_shape_is_refused", another_mask_source_or_shape_is_refused),
     ("an_update_makes_no_other_forward", an_update_makes_no_other_forward),
     ("a_residual_belongs_to_both_passes", a_residual_belongs_to_both_passes),
+    ("who_left_the_statistics_matters", who_left_the_statistics_matters),
     ("a_layer_with_residual_and_mask", a_layer_with_residual_and_mask),
 ];
 
@@ -77,6 +78,41 @@ fn a_residual_belongs_to_both_passes(context: &Context) -> Result<(), Failed> {
     expect(submit(context, |encoder| backward.record(encoder)), "no residual", |e| {
         matches!(e, BatchNormError::OtherForward { .. })
     })
+}
+
+/// Statistics alone save no γ, and those of a whole batch none for its ghost batches.
+fn who_left_the_statistics_matters(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.0, 1.0);
+    let mut buffers = Buffers::new(context, &setup)?;
+    buffers.saved = SavedStatistics::for_groups(context, 5, 4)?;
+    let forward = buffers.bind_forward(&buffers.forward())?;
+    let backward = buffers.bind_backward(&buffers.backward())?;
+    let (x, saved) = (buffers.x.range().clone(), &buffers.saved);
+    let tensors = StatisticsTensors { x, mask: None, running: None, saved, workspace: None };
+    let statistics = buffers.batch_norm.bind_statistics(&setup.shape, &tensors)?;
+    submit::<BatchNormError>(context, |encoder| {
+        forward.record(&mut *encoder)?;
+        statistics.record(encoder)
+    })?;
+    expect(
+        submit(context, |encoder| backward.record(encoder)),
+        "statistics alone",
+        |e| matches!(e, BatchNormError::OtherForward { actual, .. } if actual.ends_with("alone")),
+    )?;
+    submit(context, |encoder| forward.record(encoder))?;
+    let others = [
+        Options { ghost_batch: Some(1), ..setup.options },
+        Options { activation: Activation::Relu, ..setup.options },
+    ];
+    for options in others {
+        let other = BatchNorm::new(context, options)?;
+        let backward = other.bind_backward(&setup.shape, setup.mode, &buffers.backward())?;
+        expect(submit(context, |encoder| backward.record(encoder)), "another layer", |e| {
+            matches!(e, BatchNormError::OtherForward { .. })
+        })?;
+    }
+    submit(context, |encoder| backward.record(encoder))?;
+    Ok(())
 }
 
 fn a_layer_with_residual_and_mask(context: &Context) -> Result<(), Failed> {

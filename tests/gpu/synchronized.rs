@@ -28,6 +28,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_replica_that_leaves", refused::a_replica_that_leaves),
     ("messages_of_something_else", refused::messages_of_something_else),
     ("messages_of_too_many_or_too_few", refused::messages_of_too_many_or_too_few),
+    ("what_no_pass_can_do", refused::what_no_pass_can_do),
+    ("passes_do_not_disturb_each_other", refused::passes_do_not_disturb_each_other),
 ];
 
 /// No thread waits longer than this for the others: a test that hangs would tell nothing.

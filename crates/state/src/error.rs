@@ -9,6 +9,15 @@ use wgpu_batchnorm_tensors::{Damaged, Dtype};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StateError {
+    /// More batches than a layer counts on the device.
+    #[error(
+        "num_batches_tracked is {actual}, expected at most {} for a layer on a device: set it to 0 if its running statistics do not depend on it",
+        u32::MAX
+    )]
+    TooManyBatches {
+        /// The count in the checkpoint.
+        actual: u64,
+    },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {

@@ -21,6 +21,13 @@
 //! # Ok::<(), wgpu_batchnorm_state::StateError>(())
 //! ```
 //!
+//! With the feature `layer`, states convert to and from the values of a layer on a device:
+//!
+//! ```ignore
+//! layer.set_values(&checkpoint.layer("bn1", &Parts::new(64))?.try_into()?)?;
+//! checkpoint.set_layer("bn1", &layer.values_blocking()?.into())?;
+//! ```
+//!
 //! In PyTorch, `module.load_state_dict(safetensors.torch.load_file(path), strict=True)` takes what is
 //! saved here, and `safetensors.torch.save_file(module.state_dict(), path)` writes what is loaded here.
 
@@ -28,6 +35,8 @@ mod checkpoint;
 mod error;
 mod file;
 mod layer;
+#[cfg(feature = "layer")]
+mod values;
 
 pub use checkpoint::Checkpoint;
 pub use error::StateError;

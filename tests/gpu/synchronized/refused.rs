@@ -3,10 +3,14 @@
 use super::replicas::{ends, try_forward, try_without_samples};
 use super::transport::Tampered;
 use super::{LIMIT, devices};
-use crate::subject::{Setup, expect, shape};
+use crate::subject::{Buffers, Setup, expect, shape};
 use libtest_mimic::Failed;
+use std::future::Future as _;
+use std::task::Poll;
 use std::time::{Duration, Instant};
-use wgpu_batchnorm::{Context, Dtype, ExchangeError, InProcess, Layout, SyncError};
+use wgpu_batchnorm::{
+    Activation, Context, Dtype, ExchangeError, InProcess, Layout, Order, SyncError, Synchronized,
+};
 
 /// Each replica learns what the other has, and nothing is computed.
 pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
@@ -21,6 +25,12 @@ pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
         ("number of channels", [setup(5), setup(6)], ["5", "6"]),
         ("eps", [eps(0.5), eps(0.25)], ["0.5", "0.25"]),
         ("dtype", [setup(5), setup(5).with_dtype(Dtype::F16)], ["f32", "f16"]),
+        ("activation", [setup(5), setup(5).with_activation(Activation::Gelu, Order::Post)], ["none", "gelu"]),
+        (
+            "order of the activation",
+            [Order::Post, Order::Pre].map(|order| setup(5).with_activation(Activation::Relu, order)),
+            ["post", "pre"],
+        ),
         ("dtype", [setup(5).with_dtype(Dtype::BF16), setup(5).with_dtype(Dtype::F16)], ["bf16", "f16"]),
     ] {
         let ends = InProcess::group(2);
@@ -152,4 +162,46 @@ pub(super) fn messages_of_too_many_or_too_few(context: &Context) -> Result<(), F
         return Ok(());
     }
     Err(format!("{accepted:?} messages of 2 replicas were accepted").into())
+}
+
+/// What a transport says of itself, and ghost batches, which replicas cannot share.
+pub(super) fn what_no_pass_can_do(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
+    for (replicas, what) in [(0, "no replicas"), (usize::MAX, "endless replicas")] {
+        let result = try_forward(context, &setup, Tampered::echoing(1, |_| {}).of_replicas(replicas))?;
+        expect(result, what, |e| match replicas {
+            0 => matches!(e, SyncError::Rank { rank: 0, replicas: 0 }),
+            _ => matches!(e, SyncError::BatchNorm(_)),
+        })?;
+    }
+    let ghost = setup.with_ghost_batch(2);
+    let result = try_forward(context, &ghost, Tampered::echoing(1, |_| {}))?;
+    expect(result, "ghost batches", |e| matches!(e, SyncError::GhostBatches { ghost_batch: 2 }))
+}
+
+/// Two passes of one layer under way at once: each merges its own records.
+pub(super) fn passes_do_not_disturb_each_other(context: &Context) -> Result<(), Failed> {
+    let setups = [2usize, 4000].map(|n| Setup::new(shape(&[n, 2, 64], Layout::ChannelsFirst), 0.5, 1.5));
+    let [small, large] = setups.each_ref().map(|setup| Buffers::new(context, setup));
+    let (small, large) = (small?, large?);
+    let layer = Synchronized::new(&small.batch_norm, Tampered::echoing(2, |_| {}));
+    let (first_tensors, second_tensors) = (small.forward(), large.forward());
+    let mut first = std::pin::pin!(layer.submit_forward(&setups[0].shape, &first_tensors));
+    let mut second = std::pin::pin!(layer.submit_forward(&setups[1].shape, &second_tensors));
+    let mut done = [None, None];
+    pollster::block_on(std::future::poll_fn(|context| {
+        for (i, pass) in [first.as_mut(), second.as_mut()].into_iter().enumerate() {
+            if done[i].is_none()
+                && let Poll::Ready(result) = pass.poll(context)
+            {
+                done[i] = Some(result);
+            }
+        }
+        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    for (result, (buffers, n)) in done.into_iter().zip([(&small, 2), (&large, 4000)]) {
+        result.ok_or("not done")??;
+        assert_eq!(buffers.saved.download_blocking(context)?.count, (2 * n * 64) as f32);
+    }
+    Ok(())
 }
