@@ -10,7 +10,8 @@ mod sync;
 use std::error::Error;
 use std::fmt;
 use wgpu_batchnorm::{
-    Activation, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, RunningValues, Shape, Tensor,
+    Activation, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, RunningStatistics,
+    RunningValues, SavedStatistics, Shape, Tensor,
 };
 use wgpu_batchnorm_oracle as oracle;
 use wgpu_batchnorm_oracle::{Case, Kind, Outputs};
@@ -166,5 +167,45 @@ fn submit<E>(
     let mut encoder = context.device().create_command_encoder(&descriptor);
     record(&mut encoder)?;
     context.queue().submit([encoder.finish()]);
+    Ok(())
+}
+
+/// Adds the tensors that there are, all of one shape.
+fn insert_tensors<const N: usize>(
+    outputs: &mut Outputs,
+    sizes: &[usize],
+    tensors: [(&str, Option<Tensor>); N],
+) -> Result<(), AnyError> {
+    for (name, tensor) in tensors {
+        if let Some(tensor) = tensor {
+            outputs.insert(name, sizes.to_vec(), tensor.download_blocking()?);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the statistics of the batch.
+fn insert_batch(outputs: &mut Outputs, context: &Context, saved: &SavedStatistics) -> Result<(), AnyError> {
+    let batch = saved.download_blocking(context)?;
+    outputs.insert("batch_mean", vec![batch.mean.len()], batch.mean);
+    outputs.insert("batch_var", vec![batch.var.len()], batch.var);
+    Ok(())
+}
+
+/// Adds the running statistics after the step; without them nothing counts batches, and the count stays.
+fn insert_running(
+    outputs: &mut Outputs,
+    context: &Context,
+    case: &Case,
+    running: Option<RunningStatistics>,
+) -> Result<(), AnyError> {
+    outputs.num_batches_tracked = Some(case.num_batches_tracked);
+    if let Some(running) = running {
+        let running = running.download_blocking(context)?;
+        outputs.insert("running_mean", vec![running.mean.len()], running.mean);
+        outputs.insert("running_var", vec![running.var.len()], running.var);
+        outputs.num_batches_tracked = Some(running.num_batches_tracked.into());
+        outputs.num_batches_skipped = Some(running.num_batches_skipped.into());
+    }
     Ok(())
 }

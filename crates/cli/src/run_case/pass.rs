@@ -1,6 +1,9 @@
 //! Kinds `step`, `masked` and `ghost`: one forward and one backward pass.
 
-use super::{AnyError, Maker, layout, options, range, running_values, submit};
+use super::{
+    AnyError, Maker, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
+    submit,
+};
 use wgpu_batchnorm::{
     Accumulation, BackwardTensors, BatchNorm, BatchNormError, Context, ForwardTensors, GivenStatistics, Mask,
     Mode, RunningStatistics, Shape, Source, Tensor,
@@ -67,30 +70,12 @@ pub(super) fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     })?;
 
     let mut outputs = Outputs::default();
-    for (name, tensor) in [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)] {
-        if let Some(tensor) = tensor {
-            outputs.insert(name, sizes.clone(), tensor.download_blocking()?);
-        }
-    }
-    for (name, gradient) in [("dweight", dweight), ("dbias", dbias)] {
-        if let Some(gradient) = gradient {
-            outputs.insert(name, vec![channels], gradient.download_blocking()?);
-        }
-    }
+    insert_tensors(&mut outputs, &sizes, [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)])?;
+    insert_tensors(&mut outputs, &[channels], [("dweight", dweight), ("dbias", dbias)])?;
     if source == Source::Batch && !matches!(case.kind, Kind::Ghost { .. }) {
-        let batch = saved.download_blocking(context)?;
-        outputs.insert("batch_mean", vec![channels], batch.mean);
-        outputs.insert("batch_var", vec![channels], batch.var);
+        insert_batch(&mut outputs, context, &saved)?;
     }
-    // Without running statistics nothing counts batches, and the count stays what it was.
-    outputs.num_batches_tracked = Some(case.num_batches_tracked);
     // Those of a case with given statistics stay as they are, and are not among its outputs.
-    if let Some(running) = running.filter(|_| source != Source::Given) {
-        let running = running.download_blocking(context)?;
-        outputs.insert("running_mean", vec![channels], running.mean);
-        outputs.insert("running_var", vec![channels], running.var);
-        outputs.num_batches_tracked = Some(running.num_batches_tracked.into());
-        outputs.num_batches_skipped = Some(running.num_batches_skipped.into());
-    }
+    insert_running(&mut outputs, context, case, running.filter(|_| source != Source::Given))?;
     Ok(outputs)
 }

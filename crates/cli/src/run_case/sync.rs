@@ -1,6 +1,8 @@
 //! Kind `sync`: replicas on devices of their own, each in a thread.
 
-use super::{AnyError, Maker, layout, options, range, running_values};
+use super::{
+    AnyError, Maker, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
+};
 use std::ops::Range;
 use std::sync::mpsc;
 use wgpu_batchnorm::{
@@ -138,27 +140,11 @@ fn replica(
             ..BackwardTensors::new(range(&x), range(&dy), &saved)
         };
         pollster::block_on(synchronized.submit_backward(&shape, &backward))?;
-        for (name, tensor) in [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)] {
-            if let Some(tensor) = tensor {
-                outputs.insert(name, sizes.clone(), tensor.download_blocking()?);
-            }
-        }
+        let tensors = [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)];
+        insert_tensors(&mut outputs, &sizes, tensors)?;
     }
-    for (name, gradient) in [("dweight", dweight), ("dbias", dbias)] {
-        if let Some(gradient) = gradient {
-            outputs.insert(name, vec![channels], gradient.download_blocking()?);
-        }
-    }
-    let batch = saved.download_blocking(context)?;
-    outputs.insert("batch_mean", vec![channels], batch.mean);
-    outputs.insert("batch_var", vec![channels], batch.var);
-    outputs.num_batches_tracked = Some(case.num_batches_tracked);
-    if let Some(running) = running {
-        let running = running.download_blocking(context)?;
-        outputs.insert("running_mean", vec![channels], running.mean);
-        outputs.insert("running_var", vec![channels], running.var);
-        outputs.num_batches_tracked = Some(running.num_batches_tracked.into());
-        outputs.num_batches_skipped = Some(running.num_batches_skipped.into());
-    }
+    insert_tensors(&mut outputs, &[channels], [("dweight", dweight), ("dbias", dbias)])?;
+    insert_batch(&mut outputs, context, &saved)?;
+    insert_running(&mut outputs, context, case, running)?;
     Ok(outputs)
 }
