@@ -4,6 +4,7 @@
 
 #[path = "reference/activations.rs"]
 mod activations;
+mod common;
 #[path = "reference/differences.rs"]
 mod differences;
 #[path = "reference/invariants.rs"]
@@ -13,20 +14,7 @@ mod oracle;
 #[path = "reference/segments.rs"]
 mod segments;
 
-use wgpu_batchnorm::{Activation, Layout};
-
-const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
-
-const ACTIVATIONS: [Activation; 8] = [
-    Activation::None,
-    Activation::Relu,
-    Activation::LeakyRelu { negative_slope: 0.2 },
-    Activation::Silu,
-    Activation::Gelu,
-    Activation::GeluTanh,
-    Activation::Sigmoid,
-    Activation::Tanh,
-];
+use common::{ACTIVATIONS, LAYOUTS};
 
 /// The step of finite differences: a power of two, so that x ± h is exact in f32 for x on the grid of
 /// [`grid`].

@@ -98,7 +98,7 @@ impl BatchNorm {
         list.parameter(Resource::Weight, self.options.weight, weight.as_ref());
         list.parameter(Resource::Bias, self.options.bias, bias.as_ref());
         list.per_channel(Resource::FoldedScale, scale).per_channel(Resource::FoldedOffset, offset);
-        let bindings = list.bind(Operation::Fold { source: Source::Given }, None)?;
+        let bindings = list.bind(Operation::Fold, None)?;
         Ok(BoundOperation::free(self, bindings))
     }
 

@@ -50,6 +50,11 @@ pub enum BatchNormError {
         "evaluation needs running statistics, and the options have running_statistics = false: set it, or use Mode::TRAINING"
     )]
     NoRunningStatistics,
+    /// There is no population estimate of no batches.
+    #[error(
+        "the population statistics of 0 batches were asked for, expected at least 1 batch: give the batches to estimate from"
+    )]
+    NoBatches,
     /// No forward pass was recorded that left the saved statistics.
     #[error(
         "the saved statistics belong to no forward pass, expected one of {expected}: record the forward pass first"

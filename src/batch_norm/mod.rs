@@ -62,30 +62,24 @@ impl std::fmt::Debug for BatchNorm {
 }
 
 impl BatchNorm {
-    /// The same on the same device with other options, which are known to be in their ranges.
-    pub(crate) fn with_options(&self, options: Options) -> Self {
-        let (forwards, backwards) = (Cache::new(KEPT_BINDINGS), Cache::new(KEPT_BINDINGS));
-        Self {
-            context: self.context.clone(),
-            options,
-            forwards: Arc::new(Mutex::new(forwards)),
-            backwards: Arc::new(Mutex::new(backwards)),
-        }
-    }
-
     /// A layer with these options; its parameters and statistics are the caller's buffers.
     ///
     /// # Errors
     /// [`OptionsError`] if an option is out of its range.
     pub fn new(context: &Context, options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
+        Ok(Self::with_valid(context, options))
+    }
+
+    /// The same with options that are known to be in their ranges.
+    pub(crate) fn with_valid(context: &Context, options: Options) -> Self {
         let (forwards, backwards) = (Cache::new(KEPT_BINDINGS), Cache::new(KEPT_BINDINGS));
-        Ok(Self {
+        Self {
             context: context.clone(),
             options,
             forwards: Arc::new(Mutex::new(forwards)),
             backwards: Arc::new(Mutex::new(backwards)),
-        })
+        }
     }
 
     /// The options.

@@ -147,7 +147,7 @@ impl Layer {
         extras: Extras<'_>,
     ) -> Result<Tensor, BatchNormError> {
         let Extras { residual, mask, given } = extras;
-        self.check_tensors(x, [("x", Some(x)), ("residual", residual)])?;
+        self.check_tensors(x, [("residual", residual)])?;
         // The last pass's may wait for its backward pass no longer.
         let saved = if self.saved.range().size == self.batch_norm.saved_bytes(&x.shape) {
             self.saved.clone()
@@ -230,23 +230,27 @@ impl Layer {
     /// let batches = [[1.0, 3.0], [5.0, 9.0]].map(|values| Tensor::upload(&context, shape, &values));
     /// let [first, second] = batches;
     /// layer.submit_population(&[first?, second?])?;
-    /// let running = layer.running_blocking()?.expect("the layer has running statistics");
+    /// let running = layer.running_blocking()?.ok_or("the layer has running statistics")?;
     /// assert_eq!((running.mean[0], running.var[0]), (4.5, 5.0)); // of 2 and 7, and of 2 and 8
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`BatchNormError`] if the layer has no running statistics, a batch does not fit, or the device fails.
+    /// [`BatchNormError`] if the layer has no running statistics, there is no batch, one does not fit, or the
+    /// device fails.
     pub fn submit_population(&mut self, batches: &[Tensor]) -> Result<(), BatchNormError> {
         let (context, options) = (self.batch_norm.context(), *self.options());
         if self.running.is_none() {
             return Err(BatchNormError::NoRunningStatistics);
         }
+        if batches.is_empty() {
+            return Err(BatchNormError::NoBatches);
+        }
         for x in batches {
-            self.check_tensors(x, [("x", Some(x))])?;
+            self.check_tensors(x, [])?;
         }
         let cumulative = Options { momentum: Momentum::Cumulative, ..options };
-        let batch_norm = self.batch_norm.with_options(cumulative);
+        let batch_norm = BatchNorm::with_valid(context, cumulative);
         let running = RunningStatistics::upload(context, &RunningValues::start(options.channels))?;
         let mut passes = Vec::with_capacity(batches.len());
         for x in batches {
@@ -286,7 +290,7 @@ impl Layer {
         Ok((scale, offset))
     }
 
-    /// Whether tensors have the shape of x and the element type of the options.
+    /// Whether x and these tensors have the shape of x and the element type of the options.
     fn check_tensors<const N: usize>(
         &self,
         x: &Tensor,

@@ -73,11 +73,8 @@ pub enum Operation {
         /// Whether only the positions that a mask shows count.
         mask: bool,
     },
-    /// The folded form, y = scale·x + offset, of held statistics.
-    Fold {
-        /// Whose statistics: running or given.
-        source: Source,
-    },
+    /// The folded form, y = scale·x + offset, of given statistics.
+    Fold,
     /// The gradients of a backward pass with respect to its inputs.
     DoubleBackward {
         /// What the forward pass worked on.
@@ -134,7 +131,7 @@ impl Operation {
             | Self::LocalGradients { pass }
             | Self::MergedBackward { pass, .. } => pass,
             Self::MomentsBackward { mask } => Pass { mask, ..Mode::TRAINING.into() },
-            Self::Fold { source } => Mode { source, update: false }.into(),
+            Self::Fold => Mode::GIVEN.into(),
         }
     }
 

@@ -53,8 +53,8 @@ pub(super) fn of(problem: &Problem<'_>, options: &Options, operation: Operation)
             steps.add(kernels::normalize(problem, pass, in_place));
         }
         Operation::Statistics { pass } => take_statistics(&mut steps, problem, options, pass, false),
-        Operation::Fold { source } => {
-            steps.add(kernels::finalize(problem, Statistics::Held(source), Outcome::Folded));
+        Operation::Fold => {
+            steps.add(kernels::finalize(problem, Statistics::Held(Source::Given), Outcome::Folded));
         }
         Operation::Backward { pass, wanted } => {
             let batch = pass.mode.source == Source::Batch;

@@ -18,9 +18,9 @@ use std::time::Duration;
 ///     threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
 /// });
 /// for messages in heard {
-///     assert_eq!(messages.expect("no thread panicked")?, [[0], [1], [2]]);
+///     assert_eq!(messages.map_err(|_| "a thread panicked")??, [[0], [1], [2]]);
 /// }
-/// # Ok::<(), wgpu_batchnorm::ExchangeError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct InProcess {

@@ -55,8 +55,10 @@ use thiserror::Error;
 ///     })
 ///     .collect();
 /// for thread in threads {
-///     assert_eq!(thread.join().expect("no panic").expect("no error").count, 2.0 * 128.0);
+///     let statistics = thread.join().map_err(|_| "a thread panicked")??;
+///     assert_eq!(statistics.count, 2.0 * 128.0);
 /// }
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
 #[derive(Debug)]
 pub struct Synchronized<E> {

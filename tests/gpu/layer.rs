@@ -3,7 +3,9 @@
 use crate::Test;
 use crate::subject::{Setup, near, shape};
 use libtest_mimic::Failed;
-use wgpu_batchnorm::{Context, Layer, Layout, Mode, Options, RunningValues, Tensor, reference};
+use wgpu_batchnorm::{
+    BatchNormError, Context, Layer, Layout, Mode, Options, RunningValues, Tensor, reference,
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_step_of_each_mode", a_step_of_each_mode),
@@ -85,6 +87,8 @@ fn the_population_of_some_batches(context: &Context) -> Result<(), Failed> {
         near("var", running.var[c], expected.variance[c], 4e-6 * expected.variance[c])?;
     }
     assert_eq!(running.num_batches_tracked, 3);
+    assert_eq!(layer.submit_population(&[]), Err(BatchNormError::NoBatches));
+    assert_eq!(layer.running_blocking()?.as_ref(), Some(&running));
     tensors.push(Tensor::zeros(context, shape(&[2, 5, 6], Layout::ChannelsFirst))?);
     if layer.submit_population(&tensors).is_ok() || layer.running_blocking()?.as_ref() != Some(&running) {
         return Err("a batch of other channels was taken, or changed something".into());

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, clippy::expect_used)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod subject;
 
 // One file a step, named by its stem.

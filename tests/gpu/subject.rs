@@ -16,22 +16,11 @@ pub(crate) use devices::{Arena, buffer, device_still_works, expect, with_limits}
 pub(crate) use double::Double;
 pub(crate) use setup::Setup;
 
-use wgpu_batchnorm::{Activation, Dtype, Layout};
+pub(crate) use crate::common::{ACTIVATIONS, LAYOUTS};
+
+use wgpu_batchnorm::Dtype;
 
 /// Half the distance from 1 to the next f32.
 pub(crate) const EPSILON: f64 = 1.0 / (1u64 << 24) as f64;
 
-pub(crate) const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
-
 pub(crate) const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
-
-pub(crate) const ACTIVATIONS: [Activation; 8] = [
-    Activation::None,
-    Activation::Relu,
-    Activation::LeakyRelu { negative_slope: 0.2 },
-    Activation::Silu,
-    Activation::Gelu,
-    Activation::GeluTanh,
-    Activation::Sigmoid,
-    Activation::Tanh,
-];

@@ -28,7 +28,7 @@ fn operations(pass: Pass) -> Vec<Operation> {
         Operation::Backward { pass, wanted: Wanted { dx: true, ..Wanted::default() } },
         Operation::Backward { pass, wanted: Wanted { dweight: gradient, ..Wanted::default() } },
         Operation::DoubleBackward { pass, ddweight: true, ddbias: true, grad_weight: true },
-        Operation::Fold { source: Source::Running },
+        Operation::Fold,
     ];
     if pass.mode.source == Source::Batch {
         operations.extend([Operation::Statistics { pass }, Operation::MomentsBackward { mask: pass.mask }]);

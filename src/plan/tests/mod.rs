@@ -431,7 +431,7 @@ fn moves_are_counted() {
         (backward(Mode::EVALUATION, dweight), 2.0),
         (Operation::Statistics { pass: pass(Mode::TRAINING) }, 1.0),
         (Operation::MomentsBackward { mask: false }, 2.0),
-        (Operation::Fold { source: Source::Given }, 0.0),
+        (Operation::Fold, 0.0),
         (DOUBLE, 8.0),
     ];
     for dtype in [Dtype::F32, Dtype::F16] {

@@ -8,8 +8,7 @@ use crate::options::Momentum;
 fn all_operations() -> Vec<Operation> {
     let gradients = [None, Some(Accumulation::Replace), Some(Accumulation::Add)];
     let mut operations = vec![
-        Operation::Fold { source: Source::Running },
-        Operation::Fold { source: Source::Given },
+        Operation::Fold,
         Operation::MomentsBackward { mask: false },
         Operation::MomentsBackward { mask: true },
     ];
