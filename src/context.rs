@@ -184,6 +184,18 @@ impl Context {
         self.shared.lost.mark(reason.into());
     }
 
+    /// Submits what is recorded into one encoder; nothing if recording fails.
+    pub(crate) fn submit<E>(
+        &self,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm") };
+        let mut encoder = self.device().create_command_encoder(&descriptor);
+        record(&mut encoder)?;
+        self.queue().submit([encoder.finish()]);
+        Ok(())
+    }
+
     pub(crate) fn maker(&self) -> Option<&Maker> {
         self.shared.maker.as_ref()
     }

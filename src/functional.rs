@@ -1,10 +1,8 @@
 //! Statistics alone and normalization alone, under TensorFlow's names.
 
 use crate::batch_norm::{
-    BackwardTensors, BatchNorm, BatchNormError, BoundOperation, ForwardTensors, MomentsBackwardTensors,
-    StatisticsTensors,
+    BackwardTensors, BatchNorm, BatchNormError, ForwardTensors, MomentsBackwardTensors, StatisticsTensors,
 };
-use crate::context::Context;
 use crate::mode::Mode;
 use crate::options::{Options, OptionsError};
 use crate::plan::{Accumulation, WORD_BYTES};
@@ -102,11 +100,13 @@ pub fn submit_moments(x: &Tensor) -> Result<Moments, FunctionalError> {
         StatisticsTensors { x: x.range.clone(), mask: None, running: None, saved: &saved, workspace: None };
     let statistics = batch_norm.bind_statistics(&x.shape, &tensors)?;
     let plane = WORD_BYTES * channels as u64;
-    submit(context, &statistics, |encoder| {
+    context.submit(|encoder| {
+        statistics.record(&mut *encoder)?;
         for (field, vector) in [(0, &mean), (2, &variance)] {
             let from = &saved.range().buffer;
             encoder.copy_buffer_to_buffer(from, field * plane, &vector.range.buffer, 0, plane);
         }
+        Ok::<(), BatchNormError>(())
     })?;
     Ok(Moments { batch_norm, saved, x: x.clone(), mean, variance })
 }
@@ -129,7 +129,7 @@ impl Moments {
             workspace: None,
         };
         let backward = self.batch_norm.bind_moments_backward(&x.shape, &tensors)?;
-        submit(context, &backward, |_| {})?;
+        context.submit(|encoder| backward.record(encoder))?;
         Ok(dx)
     }
 }
@@ -210,7 +210,7 @@ pub fn submit_batch_normalization(
         ..ForwardTensors::new(x.range.clone(), y.range.clone(), &saved)
     };
     let forward = batch_norm.bind_forward(&x.shape, Mode::GIVEN, &tensors)?;
-    submit(context, &forward, |_| {})?;
+    context.submit(|encoder| forward.record(encoder))?;
     Ok(BatchNormalization { batch_norm, saved, x: x.clone(), y })
 }
 
@@ -248,20 +248,7 @@ impl BatchNormalization {
             ..BackwardTensors::new(x.range.clone(), dy.range.clone(), &self.saved)
         };
         let backward = self.batch_norm.bind_backward(&x.shape, Mode::GIVEN, &tensors)?;
-        submit(context, &backward, |_| {})?;
+        context.submit(|encoder| backward.record(encoder))?;
         Ok(gradients)
     }
-}
-
-fn submit(
-    context: &Context,
-    operation: &BoundOperation,
-    after: impl FnOnce(&mut wgpu::CommandEncoder),
-) -> Result<(), BatchNormError> {
-    let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm") };
-    let mut encoder = context.device().create_command_encoder(&descriptor);
-    operation.record(&mut encoder)?;
-    after(&mut encoder);
-    context.queue().submit([encoder.finish()]);
-    Ok(())
 }

@@ -155,6 +155,11 @@ impl Options {
         }
     }
 
+    /// Whether the gradient depends on what enters the activation after the normalization.
+    pub(crate) fn gradient_depends_on_output(&self) -> bool {
+        self.activation != Activation::None && self.order == Order::Post
+    }
+
     /// Checks each setting.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub use tensors::{
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::device::DeviceError;
-use crate::elementwise::{Activation, Order};
+use crate::elementwise::Activation;
 use crate::mask::{Mask, MaskError};
 use crate::mode::{Mode, Source};
 use crate::options::{Options, OptionsError};
@@ -149,14 +149,13 @@ impl BatchNorm {
     /// What a backward pass must have in common with its forward pass.
     pub(crate) fn origin(&self, shape: &Shape, pass: Pass, left_by: LeftBy) -> Origin {
         let Options { activation, order, dtype, ghost_batch, .. } = self.options;
-        let depends = activation != Activation::None && order == Order::Post;
         let source = pass.mode.source;
         Origin {
             shape: *shape,
             left_by,
             source,
             mask: pass.mask,
-            residual: pass.residual && depends,
+            residual: pass.residual && self.options.gradient_depends_on_output(),
             dtype,
             activation,
             order,
@@ -166,8 +165,7 @@ impl BatchNorm {
 
     /// Groups of samples that have statistics of their own.
     fn groups(&self, shape: &Shape, operation: Operation) -> u64 {
-        let ghost_batch = self.options.ghost_batch.filter(|_| operation.has_groups());
-        ghost_batch.map_or(1, |group| shape.samples().div_ceil(group) as u64)
+        operation.ghost_batch(&self.options).map_or(1, |group| shape.samples().div_ceil(group) as u64)
     }
 
     fn check_shape(&self, shape: &Shape, operation: Operation) -> Result<(), BatchNormError> {
@@ -189,7 +187,7 @@ impl BatchNorm {
         if shape.values_per_channel() == 1 {
             return Err(BatchNormError::OneValuePerChannel { shape: *shape });
         }
-        match self.options.ghost_batch.filter(|_| operation.has_groups()) {
+        match operation.ghost_batch(&self.options) {
             Some(ghost_batch) if shape.spatial() == 1 && shape.samples() % ghost_batch == 1 % ghost_batch => {
                 Err(BatchNormError::OneValuePerGhostBatch { shape: *shape, ghost_batch })
             }

@@ -22,6 +22,6 @@ pub(crate) fn backward_reduce(problem: &Problem<'_>, pass: Pass) -> (Vec<Dispatc
 pub(super) fn add_epilogue(problem: &Problem<'_>, kernel: &mut Kernel, pass: Pass) {
     kernel.file(TAKEN_BACK);
     problem.add_activation(kernel);
-    let residual = pass.residual && problem.gradient_depends_on_output();
+    let residual = pass.residual && problem.options.gradient_depends_on_output();
     kernel.slot(residual, RESIDUAL_ADDED, &[Resource::Residual], RESIDUAL_NONE);
 }

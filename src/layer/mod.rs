@@ -165,7 +165,7 @@ impl Layer {
             ..ForwardTensors::new(x.range.clone(), y.range.clone(), &saved)
         };
         let forward = self.batch_norm.bind_forward(&x.shape, mode, &tensors)?;
-        self.submit(|encoder| forward.record(encoder))?;
+        self.batch_norm.context().submit(|encoder| forward.record(encoder))?;
         (self.mode, self.saved) = (mode, saved);
         Ok(y)
     }
@@ -212,7 +212,7 @@ impl Layer {
             ..BackwardTensors::new(range(x), range(dy), &self.saved)
         };
         let backward = self.batch_norm.bind_backward(&dy.shape, self.mode, &tensors)?;
-        self.submit(|encoder| backward.record(encoder))?;
+        context.submit(|encoder| backward.record(encoder))?;
         Ok(gradients)
     }
 
@@ -264,7 +264,7 @@ impl Layer {
             };
             passes.push(batch_norm.bind_statistics(&x.shape, &tensors)?);
         }
-        self.submit(|encoder| passes.iter().try_for_each(|pass| pass.record(&mut *encoder)))?;
+        context.submit(|encoder| passes.iter().try_for_each(|pass| pass.record(&mut *encoder)))?;
         self.running = Some(running);
         Ok(())
     }
@@ -286,7 +286,7 @@ impl Layer {
             scale: scale.range.clone(),
             offset: offset.range.clone(),
         })?;
-        self.submit(|encoder| fold.record(encoder))?;
+        context.submit(|encoder| fold.record(encoder))?;
         Ok((scale, offset))
     }
 
@@ -306,18 +306,6 @@ impl Layer {
                 return Err(BatchNormError::Dtype { tensor, actual: given.dtype(), expected });
             }
         }
-        Ok(())
-    }
-
-    fn submit(
-        &self,
-        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), BatchNormError>,
-    ) -> Result<(), BatchNormError> {
-        let context = self.batch_norm.context();
-        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm") };
-        let mut encoder = context.device().create_command_encoder(&descriptor);
-        record(&mut encoder)?;
-        context.queue().submit([encoder.finish()]);
         Ok(())
     }
 }

@@ -117,11 +117,6 @@ impl Problem<'_> {
         }
     }
 
-    /// Whether the gradient depends on what enters the activation after the normalization.
-    pub(crate) fn gradient_depends_on_output(&self) -> bool {
-        self.options.activation != Activation::None && self.options.order == Order::Post
-    }
-
     /// A kernel that touches no big tensor.
     pub(crate) fn channel_kernel(&self, step: Step, main: File) -> Kernel {
         let axes = [parts::PARAMS, parts::GROUPING_WHOLE, parts::TILE, parts::PER_CHANNEL];

@@ -146,7 +146,7 @@ impl Plan {
         if u32::try_from(values).is_err() {
             return Err(PlanError::TooManyValues { shape: *shape, actual: values, max: u32::MAX });
         }
-        let ghost_batch = options.ghost_batch.filter(|_| operation.has_groups());
+        let ghost_batch = operation.ghost_batch(options);
         let mask = operation.pass().mask;
         let problem = Problem::new(shape, options, ghost_batch, mask, device, common_params(shape, options));
         let (groups, max) = (problem.groups(), (max / channels).min(MOST_GROUPS));

@@ -1,6 +1,7 @@
 //! What can be planned for.
 
 use crate::mode::{Mode, Source};
+use crate::options::Options;
 
 /// How a gradient per channel is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,17 +136,18 @@ impl Operation {
         }
     }
 
-    /// Whether statistics are taken of groups of samples, as far as the layer has ghost batches: replicas
-    /// share the statistics of all their samples.
-    pub(crate) fn has_groups(&self) -> bool {
+    /// The samples that share statistics, if not all of them do: those of a ghost batch where the statistics are
+    /// the batch's. Replicas share the statistics of all their samples.
+    pub(crate) fn ghost_batch(&self, options: &Options) -> Option<usize> {
         let Mode { source, update } = self.pass().mode;
-        match self {
+        let has_groups = match self {
             Self::Forward { .. } | Self::Statistics { .. } => source == Source::Batch || update,
             Self::Backward { .. } | Self::DoubleBackward { .. } | Self::MomentsBackward { .. } => {
                 source == Source::Batch
             }
             _ => false,
-        }
+        };
+        options.ghost_batch.filter(|_| has_groups)
     }
 
     /// Whether the records are the caller's, to be exchanged with those of other replicas.

@@ -237,12 +237,7 @@ impl<E: Exchange> Synchronized<E> {
     }
 
     fn submit(&self, operation: &BoundOperation) -> Result<(), SyncError> {
-        let context = self.batch_norm.context();
-        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm.synchronized") };
-        let mut encoder = context.device().create_command_encoder(&descriptor);
-        operation.record(&mut encoder)?;
-        context.queue().submit([encoder.finish()]);
-        Ok(())
+        Ok(self.batch_norm.context().submit(|encoder| operation.record(encoder))?)
     }
 }
 
