@@ -7,14 +7,14 @@
 
 fn run(place: Place, lane: u32) {
     let channel = place.plane_channel;
-    var grad_of_weight = 0.0;
+    var grad_of_weight = pair_of(0.0);
     for (var i = 0u; i < GROUPS; i++) { // unroll if one
         let group = params.first_group + i;
         let sums = merge(group, place, lane);
         if (place.exists && place.row == 0u) {
             let inv_std = saved[plane(group, INV_STD, channel)];
             let means = second_means(sums, f32(max(sums.count, 1u)));
-            grad_of_weight += inv_std * means.product;
+            grad_of_weight = add_pairs(grad_of_weight, pair_of(inv_std * means.product));
             coefficients[second_plane(group, MEAN_HI, channel)] = saved[plane(group, MEAN_HI, channel)];
             coefficients[second_plane(group, MEAN_LO, channel)] = saved[plane(group, MEAN_LO, channel)];
             coefficients[second_plane(group, INV_STD, channel)] = inv_std;
@@ -31,6 +31,6 @@ fn run(place: Place, lane: u32) {
         }
     }
     if (place.exists && place.row == 0u) {
-        put_grad_weight(channel, grad_of_weight);
+        put_grad_weight(channel, grad_of_weight.hi + grad_of_weight.lo);
     }
 }

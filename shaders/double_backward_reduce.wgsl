@@ -1,8 +1,6 @@
 // double_backward_reduce: x, dy, ddx → one DoubleGradSums record for each (channel, group, split).
 // x, dy, ddx: the part's vectors; saved: planes of finalize; records: planes of C, see records.wgsl.
 // Dispatch: one workgroup a tile. Every lane takes the sums of UNROLL loads at a time, relative to their means.
-@group(0) @binding(12) var<storage, read_write> records: array<Bits>;
-
 fn run(place: Place, lane: u32) {
     let a = affine_of(place);
     let inv_std = spread(held(INV_STD, place));

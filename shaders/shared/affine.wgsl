@@ -1,10 +1,6 @@
 // γ·x̂ + β, the part that normalize and both backward passes share.
 struct Affine { mean_hi: Held, mean_lo: Held, scale: Held, offset: Held }
 
-fn affine_of(place: Place) -> Affine {
-    return Affine(held(MEAN_HI, place), held(MEAN_LO, place), held(SCALE, place), held(OFFSET, place));
-}
-
 fn center(x: Vector, a: Affine, cursor: Cursor) -> Vector {
     return subtract(x, at(a.mean_hi, cursor), at(a.mean_lo, cursor));
 }

@@ -1,6 +1,6 @@
-// Reads back what store_pair() of pairs.wgsl has written, one channel a lane.
+// Reads back what store_pair() of pairs.wgsl has written.
 fn load_pair(record: u32, field: u32, channel: u32) -> Pair {
-    return Pair(
-        bitcast<f32>(records[word_of(record, field, channel)]), bitcast<f32>(records[word_of(record, field + 1u, channel)]),
-    );
+    let hi = records[word_of(record, field, channel)];
+    let lo = records[word_of(record, field + 1u, channel)];
+    return Pair(bitcast<Channel>(hi), bitcast<Channel>(lo));
 }

@@ -1,2 +1,2 @@
 // What normalizes a channel; the variance is the biased one.
-struct Statistics { mean: Pair, variance: f32, count: f32 }
+struct Statistics { mean: Pair, variance: Channel, count: f32 }

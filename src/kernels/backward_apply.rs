@@ -14,9 +14,13 @@ pub(crate) fn backward_apply(problem: &Problem<'_>, pass: Pass, wanted: Wanted) 
     let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &traversal);
     problem.add_planes(&mut kernel, &traversal, PLANES_COEFFICIENTS, Resource::Coefficients);
     add_epilogue(problem, &mut kernel, pass);
-    kernel.file(READ_DY).bind(&[Resource::Dy]);
+    kernel.file(APPLY_TILE).file(APPLY_LOAD).file(READ_DY).bind(&[Resource::Dy]);
     let batch = pass.mode.source == Source::Batch;
-    kernel.file(if batch { DX_BATCH_STATISTICS } else { DX_CONSTANT_STATISTICS });
+    if batch {
+        kernel.file(DX_BATCH_STATISTICS).file(MEANS_BATCH_STATISTICS);
+    } else {
+        kernel.file(DX_CONSTANT_STATISTICS).file(MEANS_CONSTANT_STATISTICS);
+    }
     let reads_x = batch && wanted.dx || problem.options.activation != Activation::None;
     kernel.slot(reads_x, READ_X, &[Resource::X], READ_NO_X);
     if wanted.in_place {
@@ -34,9 +38,10 @@ pub(crate) fn moments_backward_apply(problem: &Problem<'_>) -> Vec<Dispatch> {
     let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &traversal);
     problem.add_planes(&mut kernel, &traversal, PLANES_COEFFICIENTS, Resource::Coefficients);
     problem.add_activation(&mut kernel);
-    for file in
-        [TAKEN_BACK, RESIDUAL_NONE, READ_NO_DY, DX_BATCH_STATISTICS, READ_X, OUTPUT_DX, DRESIDUAL_DISCARDED]
-    {
+    for file in [APPLY_TILE, APPLY_LOAD, TAKEN_BACK, DX_BATCH_STATISTICS, MEANS_BATCH_STATISTICS] {
+        kernel.file(file);
+    }
+    for file in [READ_X, READ_NO_DY, RESIDUAL_NONE, OUTPUT_DX, DRESIDUAL_DISCARDED] {
         kernel.file(file);
     }
     kernel.bind(&[Resource::X, Resource::Dx]);

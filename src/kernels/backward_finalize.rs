@@ -57,7 +57,7 @@ fn kernel(problem: &Problem<'_>, records: Records, sums: Sums, outcome: Gradient
     }
     match outcome {
         GradientOutcome::Coefficients(wanted) => {
-            kernel.file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
+            kernel.file(MEANS_OF_SUMS).file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
             let mut slot =
                 |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
                     kernel.file(match (wanted, run) {

@@ -10,7 +10,7 @@ pub(crate) fn backward_reduce(problem: &Problem<'_>, pass: Pass) -> (Vec<Dispatc
     let traversal = problem.traverse(Work::Reduce(Monoid::GradSums));
     let mut kernel = problem.tensor_kernel(Step::BackwardReduce, BACKWARD_REDUCE, &traversal);
     problem.add_planes(&mut kernel, &traversal, PLANES_SAVED, Resource::Saved);
-    for file in [EXACT, RECORDS, RECORD_OF_TILE, PAIRS, GRAD_SUMS, READ_X, READ_DY] {
+    for file in [EXACT, RECORDS, RECORD_OF_TILE, PAIRS, GRAD_SUMS, SUMS_OF_TILE, READ_X, READ_DY] {
         kernel.file(file);
     }
     kernel.file(traversal.tile.reduction()).bind(&[Resource::X, Resource::Dy, Resource::Records]);

@@ -39,7 +39,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
     kernel.file(STATISTICS_OF_CHANNEL);
     match statistics {
         Statistics::Merged(_) => {
-            kernel.file(RECORDS).file(MOMENTS).file(LOAD_MOMENTS).file(SOURCE_BATCH);
+            kernel.file(RECORDS).file(MOMENTS).file(LOAD_MOMENTS).file(SOURCE_BATCH).file(STATISTICS_OF_MOMENTS);
             problem.add_merge(&mut kernel, records);
             kernel.bind(&[Resource::Records]);
         }
@@ -56,7 +56,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
             add_parameters(problem, &mut kernel);
         }
         Outcome::Unscaled(saved) => {
-            kernel.file(OUTCOME_SAVED).file(INVERSE_SQRT).file(WEIGHT_ONE).file(BIAS_ZERO).bind(&[saved]);
+            kernel.file(OUTCOME_SAVED).file(CONCLUSION).file(INVERSE_SQRT).file(WEIGHT_ONE).file(BIAS_ZERO).bind(&[saved]);
         }
         Outcome::Folded => {
             kernel.file(OUTCOME_FOLDED).bind(&[Resource::FoldedScale, Resource::FoldedOffset]);
@@ -70,7 +70,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
 }
 
 fn add_parameters(problem: &Problem<'_>, kernel: &mut Kernel) {
-    kernel.file(INVERSE_SQRT);
+    kernel.file(CONCLUSION).file(INVERSE_SQRT);
     kernel.slot(problem.options.weight, WEIGHT_GIVEN, &[Resource::Weight], WEIGHT_ONE);
     kernel.slot(problem.options.bias, BIAS_GIVEN, &[Resource::Bias], BIAS_ZERO);
 }

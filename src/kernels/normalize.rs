@@ -11,7 +11,7 @@ pub(crate) fn normalize(problem: &Problem<'_>, pass: Pass, in_place: bool) -> Ve
     let mut kernel = problem.tensor_kernel(Step::Normalize, NORMALIZE, &traversal);
     problem.add_planes(&mut kernel, &traversal, PLANES_SAVED, Resource::Saved);
     problem.add_activation(&mut kernel);
-    kernel.file(READ_X).bind(&[Resource::X]);
+    kernel.file(NORMALIZE_TILE).file(NORMALIZE_LOAD).file(READ_X).bind(&[Resource::X]);
     kernel.slot(pass.residual, RESIDUAL_ADDED, &[Resource::Residual], RESIDUAL_NONE);
     kernel.slot(!in_place, OUTPUT_Y, &[Resource::Y], OUTPUT_Y_OVER_X);
     problem.over_tensors(&traversal, &kernel)

@@ -10,7 +10,7 @@ use crate::shader::parts::*;
 pub(crate) fn running_stats(problem: &Problem<'_>, saved: Resource) -> Vec<Dispatch> {
     let records = Records { groups: problem.groups(), ..Records::of_one_group(1) };
     let mut kernel = problem.channel_kernel(Step::RunningStats, RUNNING_STATS);
-    kernel.file(match problem.options.momentum {
+    kernel.file(UPDATE_RUNNING).file(match problem.options.momentum {
         Momentum::MovingAverage(_) => MOVING_AVERAGE,
         Momentum::Cumulative => CUMULATIVE,
     });

@@ -9,7 +9,7 @@ use crate::shader::parts::*;
 pub(crate) fn statistics(problem: &Problem<'_>) -> (Vec<Dispatch>, Records) {
     let traversal = problem.traverse(Work::Reduce(Monoid::Moments));
     let mut kernel = problem.tensor_kernel(Step::Statistics, STATISTICS, &traversal);
-    for file in [EXACT, RECORDS, RECORD_OF_TILE, MOMENTS, MOMENTS_OF_BLOCK, problem.block(), READ_X] {
+    for file in [EXACT, RECORDS, RECORD_OF_TILE, MOMENTS, MOMENTS_OF_BLOCK, MOMENTS_OF_TILE, problem.block(), READ_X] {
         kernel.file(file);
     }
     kernel.file(traversal.tile.reduction()).bind(&[Resource::X, Resource::Records]);

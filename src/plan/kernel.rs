@@ -85,9 +85,9 @@ impl Problem<'_> {
 
     /// Adds the planes that a kernel over the tensors reads of each channel.
     pub(crate) fn add_planes(&self, kernel: &mut Kernel, traversal: &Traversal, file: File, from: Resource) {
-        kernel.file(parts::PLANES).file(parts::AFFINE).file(file).bind(&[from]);
+        kernel.file(parts::PLANES).file(parts::AFFINE).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
         if !traversal.view.is_flat() {
-            kernel.file(parts::HELD);
+            kernel.file(parts::HELD).file(parts::HELD_OF_PLANES);
         }
     }
 

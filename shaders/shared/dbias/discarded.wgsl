@@ -1,2 +1,2 @@
 // Nobody asked for dbias.
-fn put_dbias(channel: u32, value: f32) {}
+fn put_dbias(channel: u32, value: Channel) {}

@@ -1,2 +1,2 @@
 // Nobody asked for dweight.
-fn put_dweight(channel: u32, value: f32) {}
+fn put_dweight(channel: u32, value: Channel) {}

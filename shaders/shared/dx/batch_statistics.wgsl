@@ -2,8 +2,6 @@
 // dx = γ/σ · ((dy − mean(dy)) − (x − mean) · mean(dy·x̂)/σ).
 struct Means { mean_dy: Held, slope: Held }
 
-fn means_of(place: Place) -> Means { return Means(held(MEAN_DY, place), held(SLOPE, place)); }
-
 fn input_gradient(dy: Vector, centered: Vector, scale: Held, means: Means, cursor: Cursor) -> Vector {
     return at(scale, cursor) * ((dy - at(means.mean_dy, cursor)) - centered * at(means.slope, cursor));
 }

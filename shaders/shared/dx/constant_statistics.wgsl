@@ -1,8 +1,6 @@
 // Mean and variance are constants: dx = γ/σ · dy.
 alias Means = bool;
 
-fn means_of(place: Place) -> Means { return false; }
-
 fn input_gradient(dy: Vector, centered: Vector, scale: Held, means: Means, cursor: Cursor) -> Vector {
     return at(scale, cursor) * dy;
 }

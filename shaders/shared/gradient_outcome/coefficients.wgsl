@@ -4,12 +4,12 @@
 @group(0) @binding(11) var<storage, read_write> coefficients: array<f32>;
 
 fn conclude_group(group: u32, channel: u32, sums: GradSums) {
-    let count = max(saved[plane(group, COUNT, channel)], 1.0);
     let inv_std = saved[plane(group, INV_STD, channel)];
+    let means = means_of_sums(sums, saved[plane(group, COUNT, channel)], inv_std);
     coefficients[plane(group, MEAN_HI, channel)] = saved[plane(group, MEAN_HI, channel)];
     coefficients[plane(group, MEAN_LO, channel)] = saved[plane(group, MEAN_LO, channel)];
-    coefficients[plane(group, MEAN_DY, channel)] = (sums.dy.hi + sums.dy.lo) / count;
-    coefficients[plane(group, SLOPE, channel)] = (sums.dy_x_hat.hi + sums.dy_x_hat.lo) / count * inv_std;
+    coefficients[plane(group, MEAN_DY, channel)] = means.mean_dy;
+    coefficients[plane(group, SLOPE, channel)] = means.slope;
     coefficients[plane(group, SCALE, channel)] = scale_of(saved[plane(group, SCALE, channel)]);
     coefficients[plane(group, OFFSET, channel)] = saved[plane(group, OFFSET, channel)];
 }

@@ -7,6 +7,7 @@ alias Shown = VectorBool;
 const LANE_CHANNELS = 1u;
 const LANE_VALUES = WIDTH;
 
+fn first_bits(bits: Bits) -> u32 { return bits; }
 fn gather(v: Vector) -> Channel { return sum_of(v); }
 fn spread(c: Channel) -> Vector { return Vector(c); }
 fn pivot(v: Vector) -> Channel { return first_of(v); }

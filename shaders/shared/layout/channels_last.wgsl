@@ -7,6 +7,7 @@ alias Shown = bool;
 const LANE_CHANNELS = WIDTH;
 const LANE_VALUES = 1u;
 
+fn first_bits(bits: Bits) -> u32 { return first_bits_of(bits); }
 fn gather(v: Vector) -> Channel { return v; }
 fn spread(c: Channel) -> Vector { return c; }
 fn pivot(v: Vector) -> Channel { return v; }

@@ -2,3 +2,5 @@
 alias Channel = f32;
 alias Bits = u32;
 const LANE_CHANNELS = 1u;
+
+fn first_bits(bits: Bits) -> u32 { return bits; }

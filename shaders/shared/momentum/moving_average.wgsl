@@ -1,3 +1,3 @@
 // Each batch weighs the same: running ← (1 − m)·running + m·batch.
-struct Share { keep: f32, take: f32 }
-fn share_of(batches_before: u32) -> Share { return Share(params.keep, params.momentum); }
+struct Share { keep: Channel, take: Channel }
+fn share_of(batches_before: Bits) -> Share { return Share(Channel(params.keep), Channel(params.momentum)); }

@@ -17,3 +17,10 @@ fn reduce(mine: Record, lane: u32) -> Record {
 
 // Between two reductions: no lane writes what another one still reads.
 fn settle() { workgroupBarrier(); }
+
+// The same, and every lane of the column gets the result.
+fn reduce_to_all(mine: Record, lane: u32) -> Record {
+    reduce(mine, lane);
+    workgroupBarrier();
+    return tree[lane % COLUMNS];
+}

@@ -8,3 +8,4 @@ fn sum_of(v: Vector) -> f32 { return v; }
 fn first_of(v: Vector) -> f32 { return v; }
 fn first_shown_of(v: Vector, shown: VectorBool) -> f32 { return v; }
 fn count_of(v: VectorBits) -> u32 { return v; }
+fn first_bits_of(v: VectorBits) -> u32 { return v; }

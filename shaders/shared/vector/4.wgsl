@@ -8,3 +8,4 @@ fn sum_of(v: Vector) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn first_of(v: Vector) -> f32 { return v.x; }
 fn first_shown_of(v: Vector, shown: VectorBool) -> f32 { return select(select(select(v.w, v.z, shown.z), v.y, shown.y), v.x, shown.x); }
 fn count_of(v: VectorBits) -> u32 { return (v.x + v.y) + (v.z + v.w); }
+fn first_bits_of(v: VectorBits) -> u32 { return v.x; }

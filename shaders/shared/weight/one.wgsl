@@ -1,2 +1,2 @@
 // No scale: γ = 1.
-fn weight_of(channel: u32) -> f32 { return 1.0; }
+fn weight_of(channel: u32) -> Channel { return Channel(1.0); }

@@ -1,0 +1,19 @@
+// The GradSums of what a lane has of a tile: of UNROLL loads at a time, merged.
+fn sums_of_tile(place: Place, a: Affine, inv_std: Channel) -> GradSums {
+    var cursor = seek(place);
+    var sums = identity();
+    for (var block = 0u; block < BLOCKS; block++) { // unroll if one
+        let loads = loads_left(place.loads, block);
+        let loaded = load_block(&cursor, loads);
+        var sum_dy = Vector(0.0);
+        var sum_dy_x = Vector(0.0);
+        for (var k = 0u; k < UNROLL; k++) { // unroll
+            let seen = seen_at(loaded[k].here, k < loads);
+            let back = take_back(loaded[k], a);
+            sum_dy += select(Vector(0.0), back.dy, seen);
+            sum_dy_x += select(Vector(0.0), back.dy * back.centered, seen);
+        }
+        sums = combine(sums, GradSums(pair_of(gather(sum_dy)), pair_of(gather(sum_dy_x) * inv_std)));
+    }
+    return sums;
+}
