@@ -7,5 +7,5 @@ fn run_first(place: Place, lane: u32) {
 }
 
 fn run_second(place: Place, lane: u32) {
-    normalize_tile(place, settle(place, merge_alone(place)));
+    normalize_tile(place, settle_statistics(place, merge_alone(place)));
 }

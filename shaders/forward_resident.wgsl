@@ -4,5 +4,5 @@
 fn run(place: Place, lane: u32) {
     let kept = keep(place);
     let found = reduce_to_all(moments_of_kept(kept, place), lane);
-    normalize_kept(kept, place, settle(place, found));
+    normalize_kept(kept, place, settle_statistics(place, found));
 }

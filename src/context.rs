@@ -4,7 +4,7 @@ use crate::buffer::{BufferRange, Maker};
 use crate::cache::Cache;
 use crate::device::{DeviceError, Lost, create_buffer};
 use crate::options::{OptionBits, Options};
-use crate::plan::{DeviceTraits, Operation, Plan, PlanError};
+use crate::plan::{DeviceTraits, Operation, Plan, PlanError, Schedule};
 use crate::program::{Pipelines, Program};
 use crate::shape::Shape;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use thiserror::Error;
 #[derive(Clone)]
 pub struct Context {
     shared: Arc<Shared>,
+    schedule: Schedule,
 }
 
 struct Shared {
@@ -36,6 +37,7 @@ struct ProgramKey {
     shape: Shape,
     operation: Operation,
     options: OptionBits,
+    schedule: Schedule,
 }
 
 /// Compiled plans to keep: every layer of a large network, forward and backward, with two batch sizes.
@@ -151,7 +153,7 @@ impl Context {
             programs: Mutex::new(Cache::new(PROGRAMS)),
             workspace: Mutex::new(None),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), schedule: Schedule::default() }
     }
 
     /// The blocking twin of [`Context::new`].
@@ -176,6 +178,27 @@ impl Context {
     /// What plans depend on of the device.
     pub fn traits(&self) -> &DeviceTraits {
         &self.shared.traits
+    }
+
+    /// A context that shares everything with this one, but plans by `schedule`: to measure how passes go over the
+    /// tensors, or to decide it. Without one the cost model decides.
+    pub fn with_schedule(&self, schedule: Schedule) -> Self {
+        Self { shared: self.shared.clone(), schedule }
+    }
+
+    /// What is decided about plans before the cost model decides the rest.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The plan of an operation on this context's device, by its schedule.
+    pub(crate) fn plan(
+        &self,
+        shape: &Shape,
+        options: &Options,
+        operation: Operation,
+    ) -> Result<Plan, PlanError> {
+        Plan::with_schedule(shape, options, operation, self.traits(), &self.schedule)
     }
 
     /// Tells the context that its device is lost; from then on everything reports
@@ -220,9 +243,9 @@ impl Context {
         options: &Options,
         operation: Operation,
     ) -> Result<Arc<Program>, ProgramError> {
-        let key = ProgramKey { shape: *shape, operation, options: options.bits() };
+        let key = ProgramKey { shape: *shape, operation, options: options.bits(), schedule: self.schedule };
         lock(&self.shared.programs).get_or_make(&key, || {
-            let plan = Plan::new(shape, options, operation, self.traits())?;
+            let plan = self.plan(shape, options, operation)?;
             Ok(Arc::new(Program::compile(self, plan)?))
         })
     }

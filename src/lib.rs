@@ -155,7 +155,10 @@ pub use layer::{Extras, Gradients, Layer, LayerError, LayerValues};
 pub use mask::{Mask, MaskError};
 pub use mode::{Mode, Source};
 pub use options::{Momentum, Options, OptionsError};
-pub use plan::{Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Wanted};
+pub use plan::{
+    Accumulation, DeviceKind, DeviceTraits, Dispatch, Operation, Pass, Plan, PlanError, Schedule, Traversal,
+    Unsuited, Wanted,
+};
 pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
 #[cfg(not(target_arch = "wasm32"))]

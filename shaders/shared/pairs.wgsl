@@ -6,8 +6,3 @@ fn add_pairs(a: Pair, b: Pair) -> Pair {
 }
 
 fn pair_of(c: Channel) -> Pair { return Pair(c, Channel(0.0)); }
-
-fn store_pair(record: u32, field: u32, channel: u32, pair: Pair) {
-    records[word_of(record, field, channel)] = bitcast<Bits>(pair.hi);
-    records[word_of(record, field + 1u, channel)] = bitcast<Bits>(pair.lo);
-}

@@ -29,6 +29,12 @@ struct Params {
     // The grid.
     grid_width: u32,        // workgroups in x
     channel_tiles: u32,     // workgroups that it takes to cover the channels, in x and z
+    first_tile_row: u32,    // of the first row of workgroups, and from one to the next: 1 or −1
+    tile_row_step: u32,
+    first_run_tile: u32,    // pipelined kernels: channel tiles that are reduced, from which on
+    first_run_tiles: u32,
+    second_run_tile: u32,   // the same for those that are written
+    second_run_tiles: u32,
     part_splits: u32,       // tiles of one group in this part, along y
     first_split: u32,       // splits of the parts of the same group before this one
     // Per channel.

@@ -18,13 +18,20 @@ fn channel_tile_of(workgroup: vec3<u32>) -> u32 {
     return workgroup.z * params.grid_width + workgroup.x;
 }
 
-fn place_of(workgroup: vec3<u32>, lane: u32) -> Place {
+// Rows of tiles, in one order or the other: a step that reads what the step before has just read begins
+// where that one ended, since this is what a cache still has.
+fn tile_row_of(workgroup: vec3<u32>) -> u32 {
+    return params.first_tile_row + workgroup.y * params.tile_row_step;
+}
+
+// The lane's place in a tile, which is that of some channels and of one row of tiles.
+fn place_at(channel_tile: u32, tile_row: u32, lane: u32) -> Place {
     let row = lane / COLUMNS;
-    let channel = channel_tile_of(workgroup) * COLUMNS + lane % COLUMNS;
+    let channel = channel_tile * COLUMNS + lane % COLUMNS;
     let exists = channel < params.channels;
     let plane_channel = params.first_channel + select(0u, channel, exists);
-    let group = group_of(workgroup.y);
-    let split = workgroup.y - group * params.part_splits;
+    let group = group_of(tile_row);
+    let split = tile_row - group * params.part_splits;
     let position = split * TILE + row;
     let positions = select(params.positions, params.last_positions, group + 1u == params.groups);
     let left = select(0u, positions - min(position, positions), exists);

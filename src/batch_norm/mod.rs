@@ -98,7 +98,7 @@ impl BatchNorm {
     /// [`BatchNormError`] if the layer cannot run it.
     pub fn plan(&self, shape: &Shape, operation: Operation) -> Result<Plan, BatchNormError> {
         self.check_shape(shape, operation)?;
-        Ok(Plan::new(shape, &self.options, operation, self.context.traits())?)
+        Ok(self.context.plan(shape, &self.options, operation)?)
     }
 
     /// Bytes of workspace that any operation needs on `shape`, as far as it can be planned for it.
@@ -112,7 +112,7 @@ impl BatchNorm {
         let sum = Some(Accumulation::Replace);
         let wanted = Wanted { dx: true, dweight: sum, dbias: sum, ..Wanted::default() };
         let forward = Operation::Forward { pass: Mode::EVALUATION.into(), in_place: false };
-        let mut bytes = Plan::new(shape, &self.options, forward, self.context.traits())?.workspace_bytes();
+        let mut bytes = self.context.plan(shape, &self.options, forward)?.workspace_bytes();
         for (mode, mask) in [(Mode::TRAINING, false), (Mode::TRAINING, true), (held, false), (held, true)] {
             let pass = Pass { mask, ..mode.into() };
             for operation in [
@@ -121,7 +121,7 @@ impl BatchNorm {
                 Operation::DoubleBackward { pass, ddweight: false, ddbias: false, grad_weight: false },
             ] {
                 // Some need more than others; what cannot be planned cannot be bound either.
-                if let Ok(plan) = Plan::new(shape, &self.options, operation, self.context.traits()) {
+                if let Ok(plan) = self.context.plan(shape, &self.options, operation) {
                     bytes = bytes.max(plan.workspace_bytes());
                 }
             }

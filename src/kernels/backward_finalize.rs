@@ -58,23 +58,27 @@ fn kernel(problem: &Problem<'_>, records: Records, sums: Sums, outcome: Gradient
     match outcome {
         GradientOutcome::Coefficients(wanted) => {
             kernel.file(MEANS_OF_SUMS).file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
-            let mut slot =
-                |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
-                    kernel.file(match (wanted, run) {
-                        (None, _) => discarded,
-                        (Some(Accumulation::Replace), Run::First) => written,
-                        (Some(_), _) => added,
-                    });
-                    kernel.bind(wanted.map(|_| resource).as_slice());
-                };
-            slot(Resource::Dweight, wanted.dweight, [DWEIGHT_DISCARDED, DWEIGHT_WRITTEN, DWEIGHT_ADDED]);
-            slot(Resource::Dbias, wanted.dbias, [DBIAS_DISCARDED, DBIAS_WRITTEN, DBIAS_ADDED]);
+            add_parameter_gradients(&mut kernel, wanted, run);
             let dstatistics = [Resource::Dmean, Resource::Dvariance];
             kernel.slot(wanted.dstatistics, DSTATISTICS_WRITTEN, &dstatistics, DSTATISTICS_DISCARDED);
         }
         GradientOutcome::Record => {
-            kernel.file(GRADIENT_OUTCOME_RECORD);
+            kernel.file(GRADIENT_OUTCOME_RECORD).file(STORE_GRAD_SUMS).file(STORE_PAIR);
         }
     }
     kernel
+}
+
+/// Adds what writes dγ and dβ, each if it is wanted.
+pub(super) fn add_parameter_gradients(kernel: &mut Kernel, wanted: Wanted, run: Run) {
+    let mut slot = |resource, wanted: Option<Accumulation>, [discarded, written, added]: [Part; 3]| {
+        kernel.file(match (wanted, run) {
+            (None, _) => discarded,
+            (Some(Accumulation::Replace), Run::First) => written,
+            (Some(_), _) => added,
+        });
+        kernel.bind(wanted.map(|_| resource).as_slice());
+    };
+    slot(Resource::Dweight, wanted.dweight, [DWEIGHT_DISCARDED, DWEIGHT_WRITTEN, DWEIGHT_ADDED]);
+    slot(Resource::Dbias, wanted.dbias, [DBIAS_DISCARDED, DBIAS_WRITTEN, DBIAS_ADDED]);
 }

@@ -1,26 +1,40 @@
 //! `backward_reduce`: x, dy → one `GradSums` record {Σdy, Σdy·x̂} per channel, group and split.
 
 use super::Step;
-use crate::plan::{Dispatch, Kernel, Monoid, Pass, Problem, Records, Work};
+use crate::plan::{Dispatch, Kernel, Monoid, Pass, Problem, Records, Walk, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
 /// The dispatches, and how many records they leave.
 pub(crate) fn backward_reduce(problem: &Problem<'_>, pass: Pass) -> (Vec<Dispatch>, Records) {
-    let traversal = problem.traverse(Work::Reduce(Monoid::GradSums));
-    let mut kernel = problem.tensor_kernel(Step::BackwardReduce, BACKWARD_REDUCE, &traversal);
-    problem.add_planes(&mut kernel, &traversal, PLANES_SAVED, Resource::Saved);
-    for file in [EXACT, RECORDS, RECORD_OF_TILE, PAIRS, GRAD_SUMS, SUMS_OF_TILE, READ_X, READ_DY] {
+    let walk = problem.traverse(Work::Reduce(Monoid::GradSums));
+    let mut kernel = problem.tensor_kernel(Step::BackwardReduce, BACKWARD_REDUCE, &walk);
+    problem.add_planes(&mut kernel, &walk, PLANES_SAVED, Resource::Saved);
+    add_sums(&mut kernel, &walk);
+    kernel.file(READ_X).file(READ_DY).bind(&[Resource::X, Resource::Dy]);
+    add_record(&mut kernel);
+    add_epilogue(problem, &mut kernel, pass);
+    (problem.over_tensors(&walk, &kernel), walk.records)
+}
+
+/// Adds what takes the sums of a tile, or of all values of a channel.
+pub(super) fn add_sums(kernel: &mut Kernel, walk: &Walk) {
+    for file in [EXACT, PAIRS, GRAD_SUMS, SUMS_OF_TILE, walk.tile.reduction()] {
         kernel.file(file);
     }
-    kernel.file(traversal.tile.reduction()).bind(&[Resource::X, Resource::Dy, Resource::Records]);
-    add_epilogue(problem, &mut kernel, pass);
-    (problem.over_tensors(&traversal, &kernel), traversal.records)
+}
+
+/// Adds what leaves the sums of a tile as a record.
+pub(super) fn add_record(kernel: &mut Kernel) {
+    for file in [RECORDS, RECORD_OF_TILE, STORE_GRAD_SUMS, STORE_PAIR] {
+        kernel.file(file);
+    }
+    kernel.bind(&[Resource::Records]);
 }
 
 /// The activation, and the residual if the gradient depends on it.
 pub(super) fn add_epilogue(problem: &Problem<'_>, kernel: &mut Kernel, pass: Pass) {
-    kernel.file(TAKEN_BACK);
+    kernel.file(AFFINE).file(TAKEN_BACK);
     problem.add_activation(kernel);
     let residual = pass.residual && problem.options.gradient_depends_on_output();
     kernel.slot(residual, RESIDUAL_ADDED, &[Resource::Residual], RESIDUAL_NONE);

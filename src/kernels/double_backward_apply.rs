@@ -7,11 +7,11 @@ use crate::resource::Resource;
 use crate::shader::parts::*;
 
 pub(crate) fn double_backward_apply(problem: &Problem<'_>, source: Source) -> Vec<Dispatch> {
-    let traversal = problem.traverse(Work::Map);
+    let walk = problem.traverse(Work::Map);
     let step = Step::DoubleBackwardApply;
-    let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_APPLY, &traversal);
-    problem.add_planes(&mut kernel, &traversal, PLANES_SECOND, Resource::Coefficients);
-    for file in [SECOND_PLANES, READ_X, READ_DY, READ_DDX] {
+    let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_APPLY, &walk);
+    problem.add_planes(&mut kernel, &walk, PLANES_SECOND, Resource::Coefficients);
+    for file in [AFFINE, SECOND_PLANES, READ_X, READ_DY, READ_DDX] {
         kernel.file(file);
     }
     kernel.file(match source {
@@ -19,5 +19,5 @@ pub(crate) fn double_backward_apply(problem: &Problem<'_>, source: Source) -> Ve
         Source::Running | Source::Given => SECOND_ORDER_CONSTANT_STATISTICS,
     });
     kernel.bind(&[Resource::X, Resource::Dy, Resource::Ddx, Resource::GradDy, Resource::GradX]);
-    problem.over_tensors(&traversal, &kernel)
+    problem.over_tensors(&walk, &kernel)
 }

@@ -7,16 +7,18 @@ use crate::shader::parts::*;
 
 /// The dispatches, and how many records they leave.
 pub(crate) fn double_backward_reduce(problem: &Problem<'_>) -> (Vec<Dispatch>, Records) {
-    let traversal = problem.traverse(Work::Reduce(Monoid::DoubleGradSums));
+    let walk = problem.traverse(Work::Reduce(Monoid::DoubleGradSums));
     let step = Step::DoubleBackwardReduce;
-    let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_REDUCE, &traversal);
-    problem.add_planes(&mut kernel, &traversal, PLANES_SAVED, Resource::Saved);
+    let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_REDUCE, &walk);
+    problem.add_planes(&mut kernel, &walk, PLANES_SAVED, Resource::Saved);
     for file in
-        [EXACT, RECORDS, RECORD_OF_TILE, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX, problem.block()]
+        [AFFINE, EXACT, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX, problem.block()]
     {
         kernel.file(file);
     }
-    kernel.file(traversal.tile.reduction());
+    for file in [RECORDS, RECORD_OF_TILE, STORE_DOUBLE_GRAD_SUMS, STORE_PAIR, walk.tile.reduction()] {
+        kernel.file(file);
+    }
     kernel.bind(&[Resource::X, Resource::Dy, Resource::Ddx, Resource::Records]);
-    (problem.over_tensors(&traversal, &kernel), traversal.records)
+    (problem.over_tensors(&walk, &kernel), walk.records)
 }

@@ -52,8 +52,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
     }
     match outcome {
         Outcome::Saved => {
-            kernel.file(OUTCOME_SAVED).bind(&[Resource::Saved]);
-            add_parameters(problem, &mut kernel);
+            add_conclusion(problem, &mut kernel);
         }
         Outcome::Unscaled(saved) => {
             kernel.file(OUTCOME_SAVED).file(CONCLUSION).file(INVERSE_SQRT).file(WEIGHT_ONE).file(BIAS_ZERO).bind(&[saved]);
@@ -63,10 +62,16 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
             add_parameters(problem, &mut kernel);
         }
         Outcome::Record => {
-            kernel.file(OUTCOME_RECORD);
+            kernel.file(OUTCOME_RECORD).file(STORE_MOMENTS);
         }
     }
     problem.per_channel(records, 0, |_| kernel.clone())
+}
+
+/// Adds what makes the planes that are saved of a channel's statistics.
+pub(super) fn add_conclusion(problem: &Problem<'_>, kernel: &mut Kernel) {
+    kernel.file(OUTCOME_SAVED).bind(&[Resource::Saved]);
+    add_parameters(problem, kernel);
 }
 
 fn add_parameters(problem: &Problem<'_>, kernel: &mut Kernel) {

@@ -1,23 +1,32 @@
-//! The ten steps of batch normalization: for each, which shader files make its kernel and what it binds.
+//! The ten steps of batch normalization, and the kernels that run several of them: for each, which shader files
+//! make it and what it binds.
 
 mod backward_apply;
 mod backward_finalize;
+mod backward_pipelined;
 mod backward_reduce;
+mod backward_resident;
 mod double_backward_apply;
 mod double_backward_finalize;
 mod double_backward_reduce;
 mod finalize;
+mod forward_pipelined;
+mod forward_resident;
 mod normalize;
 mod running_stats;
 mod statistics;
 
 pub(crate) use backward_apply::{backward_apply, moments_backward_apply};
 pub(crate) use backward_finalize::{GradientOutcome, Sums, backward_finalize};
+pub(crate) use backward_pipelined::backward_pipelined;
 pub(crate) use backward_reduce::backward_reduce;
+pub(crate) use backward_resident::backward_resident;
 pub(crate) use double_backward_apply::double_backward_apply;
 pub(crate) use double_backward_finalize::double_backward_finalize;
 pub(crate) use double_backward_reduce::double_backward_reduce;
 pub(crate) use finalize::{Outcome, Statistics, finalize};
+pub(crate) use forward_pipelined::forward_pipelined;
+pub(crate) use forward_resident::forward_resident;
 pub(crate) use normalize::normalize;
 pub(crate) use running_stats::running_stats;
 pub(crate) use statistics::statistics;
@@ -30,12 +39,26 @@ macro_rules! steps {
         pub enum Step { $($(#[$doc])* $name),* }
 
         impl Step {
-            /// All steps, in the order in which a training step runs them.
-            pub const ALL: [Self; 10] = [$(Self::$name),*];
+            /// All steps, in the order in which a training step runs them; then those that run several in one
+            /// kernel.
+            pub const ALL: [Self; 14] = [$(Self::$name),*];
 
             /// The stem that names everything that belongs to the step.
             pub fn stem(self) -> &'static str {
                 match self { $(Self::$name => $stem),* }
+            }
+
+            /// The steps that it runs in one kernel: none if it is one itself, with a formula of its own.
+            pub fn runs(self) -> &'static [Self] {
+                match self {
+                    Self::ForwardResident | Self::ForwardPipelined => {
+                        &[Self::Statistics, Self::Finalize, Self::RunningStats, Self::Normalize]
+                    }
+                    Self::BackwardResident | Self::BackwardPipelined => {
+                        &[Self::BackwardReduce, Self::BackwardFinalize, Self::BackwardApply]
+                    }
+                    _ => &[],
+                }
             }
 
             /// The label of its pipelines and bind groups, for debuggers and profilers.
@@ -67,4 +90,12 @@ steps! {
     DoubleBackwardFinalize = "double_backward_finalize",
     /// The gradients of dy and x from the cotangent of dx.
     DoubleBackwardApply = "double_backward_apply",
+    /// `statistics` to `normalize` in one kernel, where a workgroup has all values of its channels.
+    ForwardResident = "forward_resident",
+    /// The same over runs of channels, one normalized while the statistics of the next are taken.
+    ForwardPipelined = "forward_pipelined",
+    /// `backward_reduce` to `backward_apply` in one kernel, where a workgroup has all values of its channels.
+    BackwardResident = "backward_resident",
+    /// The same over runs of channels, one written while the sums of the next are taken.
+    BackwardPipelined = "backward_pipelined",
 }

@@ -1,5 +1,6 @@
 //! Why there is no plan.
 
+use super::schedule::{Traversal, Unsuited};
 use crate::shape::Shape;
 use thiserror::Error;
 
@@ -87,6 +88,16 @@ pub enum PlanError {
     Device {
         /// The limit that is at fault.
         limit: &'static str,
+    },
+    /// The schedule asks for a traversal that does not apply.
+    #[error("{shape} cannot be traversed {traversal}: {reason}; leave the traversal to the cost model, or choose another")]
+    Traversal {
+        /// The shape as given.
+        shape: Shape,
+        /// What the schedule asks for.
+        traversal: Traversal,
+        /// Why it does not apply.
+        reason: Unsuited,
     },
     /// The tensor falls into so many parts that the records of all of them exceed a binding.
     #[error(

@@ -1,6 +1,6 @@
 //! Which files make a kernel: those of the axes that many steps have in common are chosen here.
 
-use super::problem::{Problem, Records, Traversal};
+use super::problem::{Problem, Records, Walk};
 use super::traits::DeviceKind;
 use crate::elementwise::{Activation, Dtype, Order};
 use crate::kernels::Step;
@@ -47,8 +47,17 @@ impl Kernel {
 
 impl Problem<'_> {
     /// A kernel that goes over the big tensors, with the files of the axes that all of these have.
-    pub(crate) fn tensor_kernel(&self, step: Step, main: File, traversal: &Traversal) -> Kernel {
-        let view = &traversal.view;
+    pub(crate) fn tensor_kernel(&self, step: Step, main: File, walk: &Walk) -> Kernel {
+        self.kernel_with_entry(step, parts::ENTRY, main, walk)
+    }
+
+    /// The same for a kernel that reduces one run of channels and writes another.
+    pub(crate) fn pipelined_kernel(&self, step: Step, main: File, walk: &Walk) -> Kernel {
+        self.kernel_with_entry(step, parts::ENTRY_PIPELINED, main, walk)
+    }
+
+    fn kernel_with_entry(&self, step: Step, entry: File, main: File, walk: &Walk) -> Kernel {
+        let view = &walk.view;
         let packing = match (self.options.dtype, view.width()) {
             (Dtype::F32, _) => parts::PACKING_WHOLE,
             (_, 1) => parts::PACKING_HALF_1,
@@ -62,7 +71,7 @@ impl Problem<'_> {
         let grouping = if view.groups() > 1 { parts::GROUPING_GHOST } else { parts::GROUPING_WHOLE };
         let mut kernel = Kernel::new(
             step,
-            [parts::PARAMS, grouping, parts::TILE, parts::ENTRY, traversal.tile.vector(), packing],
+            [parts::PARAMS, grouping, parts::TILE, entry, walk.tile.vector(), packing],
         );
         match self.options.dtype {
             Dtype::F32 => &mut kernel,
@@ -84,9 +93,9 @@ impl Problem<'_> {
     }
 
     /// Adds the planes that a kernel over the tensors reads of each channel.
-    pub(crate) fn add_planes(&self, kernel: &mut Kernel, traversal: &Traversal, file: File, from: Resource) {
-        kernel.file(parts::PLANES).file(parts::AFFINE).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
-        if !traversal.view.is_flat() {
+    pub(crate) fn add_planes(&self, kernel: &mut Kernel, walk: &Walk, file: File, from: Resource) {
+        kernel.file(parts::PLANES).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
+        if !walk.view.is_flat() {
             kernel.file(parts::HELD).file(parts::HELD_OF_PLANES);
         }
     }

@@ -3,11 +3,13 @@
 //! Nothing here touches a device, so all of it is tested without one. The code that binds and records
 //! does no arithmetic of its own.
 
+mod cost;
 mod error;
 mod kernel;
 mod operation;
 mod part;
 mod problem;
+mod schedule;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -18,8 +20,9 @@ mod view;
 pub use error::PlanError;
 pub(crate) use kernel::Kernel;
 pub use operation::{Accumulation, Operation, Pass, Wanted};
-pub(crate) use problem::{Problem, Records, Run};
-pub(crate) use tile::{Monoid, Tile, Work};
+pub(crate) use problem::{Problem, Records, Run, Walk};
+pub use schedule::{Schedule, Traversal, Unsuited};
+pub(crate) use tile::{Kept, Monoid, Tile, Work};
 pub use traits::{DeviceKind, DeviceTraits};
 
 use crate::elementwise::Activation;
@@ -47,6 +50,7 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     shape: Shape,
+    traversal: Option<Traversal>,
     pub(crate) dispatches: Vec<Dispatch>,
     /// Groups of samples that have statistics of their own.
     pub(crate) groups: u64,
@@ -67,6 +71,10 @@ pub struct Dispatch {
     pub(crate) params: Params,
     pub(crate) grid: [u32; 3],
     pub(crate) pieces: Vec<Piece>,
+    /// Elements of the big tensors that it reads from memory or writes there.
+    moved: f64,
+    /// Elements that it reads again, from a cache if all goes as planned.
+    reread: f64,
 }
 
 /// What is bound of a resource.
@@ -95,16 +103,25 @@ impl Dispatch {
         self.tile.lanes()
     }
 
-    /// Elements of the big tensors that it reads and writes.
-    fn moved_elements(&self) -> f64 {
+    /// Big tensors that it reads or writes.
+    fn moves(&self) -> f64 {
         use shader::parts::{OUTPUT_DX_OVER_DY, OUTPUT_Y_OVER_X};
         let tensors = self.pieces.iter().filter(|piece| piece.resource.is_tensor()).count();
         let in_place = [OUTPUT_Y_OVER_X, OUTPUT_DX_OVER_DY].iter().any(|file| self.files.contains(file));
+        (tensors + usize::from(in_place)) as f64
+    }
+
+    /// How many of some tensors it binds.
+    fn tensors_among(&self, resources: &[Resource]) -> f64 {
+        self.pieces.iter().filter(|piece| resources.contains(&piece.resource)).count() as f64
+    }
+
+    /// Elements of one of them that it goes over.
+    fn elements(&self) -> f64 {
         let params = &self.params;
         let positions = u64::from(params.positions) * u64::from(params.groups.saturating_sub(1))
             + u64::from(params.last_positions);
-        let elements = positions as f64 * f64::from(params.channels) * f64::from(self.tile.width);
-        (tensors + usize::from(in_place)) as f64 * elements
+        positions as f64 * f64::from(params.channels) * f64::from(self.tile.width)
     }
 
     pub(crate) fn source(&self) -> shader::Source {
@@ -121,7 +138,7 @@ pub(crate) const WORD_BYTES: u64 = 4;
 const MOST_GROUPS: u64 = 1 << 15;
 
 impl Plan {
-    /// Plans `operation` for one shape on one device.
+    /// Plans `operation` for one shape on one device, as the cost model thinks best.
     ///
     /// # Errors
     /// [`PlanError`] if C or N·S is beyond what the kernels can address.
@@ -131,12 +148,25 @@ impl Plan {
         operation: Operation,
         device: &DeviceTraits,
     ) -> Result<Self, PlanError> {
+        Self::with_schedule(shape, options, operation, device, &Schedule::default())
+    }
+
+    /// The same with some of the decisions made.
+    ///
+    /// # Errors
+    /// As [`Plan::new`], and [`PlanError::Traversal`] if the schedule's traversal does not apply.
+    pub fn with_schedule(
+        shape: &Shape,
+        options: &Options,
+        operation: Operation,
+        device: &DeviceTraits,
+        schedule: &Schedule,
+    ) -> Result<Self, PlanError> {
         if let Some(limit) = device.unusable() {
             return Err(PlanError::Device { limit });
         }
         let binding_bytes = device.max_storage_buffer_binding_size;
-        let planes =
-            if matches!(operation, Operation::DoubleBackward { .. }) { SECOND_PLANES } else { PLANES };
+        let planes = planes_of(operation);
         let (channels, max) = (shape.channels() as u64, binding_bytes / (planes * WORD_BYTES));
         if channels > max {
             let actual = shape.channels();
@@ -148,7 +178,8 @@ impl Plan {
         }
         let ghost_batch = operation.ghost_batch(options);
         let mask = operation.pass().mask;
-        let problem = Problem::new(shape, options, ghost_batch, mask, device, common_params(shape, options));
+        let common = common_params(shape, options);
+        let problem = Problem::new(shape, options, ghost_batch, mask, device, *schedule, common);
         let (groups, max) = (problem.groups(), (max / channels).min(MOST_GROUPS));
         if groups > max {
             return Err(PlanError::TooManyGroups { shape: *shape, groups, max, binding_bytes });
@@ -160,7 +191,34 @@ impl Plan {
         if problem.bindings() > MOST_BINDINGS {
             return Err(PlanError::TooManyBindings { shape: *shape, binding_bytes });
         }
-        let steps = steps::of(&problem, options, operation);
+        if !operation.has_traversals() {
+            return Self::traversing(&problem, shape, operation, Traversal::Split);
+        }
+        if let Some(traversal) = schedule.traversal {
+            return Self::traversing(&problem, shape, operation, traversal);
+        }
+        let mut best = Self::traversing(&problem, shape, operation, Traversal::Split)?;
+        for traversal in [Traversal::Pipelined, Traversal::Revisited, Traversal::Resident] {
+            if let Ok(plan) = Self::traversing(&problem, shape, operation, traversal)
+                && cost::of(&plan, device) < cost::of(&best, device)
+            {
+                best = plan;
+            }
+        }
+        Ok(best)
+    }
+
+    /// The plan that goes over the tensors as `traversal` says.
+    fn traversing(
+        problem: &Problem<'_>,
+        shape: &Shape,
+        operation: Operation,
+        traversal: Traversal,
+    ) -> Result<Self, PlanError> {
+        let (channels, groups) = (problem.channels, problem.groups());
+        let binding_bytes = problem.device.max_storage_buffer_binding_size;
+        let steps = steps::of(problem, problem.options, operation, traversal)
+            .map_err(|unsuited| unsuited.of(shape, traversal))?;
         let pieces = steps.dispatches.iter().flat_map(|dispatch| &dispatch.pieces);
         let largest_mask =
             pieces.filter(|piece| piece.resource == Resource::Mask).filter_map(|piece| piece.size).max();
@@ -176,22 +234,22 @@ impl Plan {
                 max: binding_bytes,
             });
         }
-        let alignment = u64::from(device.min_storage_buffer_offset_alignment);
+        let alignment = u64::from(problem.device.min_storage_buffer_offset_alignment);
         let mut end = 0u64;
         let mut place = |bytes: u64| {
             let start = end.next_multiple_of(alignment);
             end = start + bytes;
             start..end
         };
+        let planes = planes_of(operation);
         let coefficients = place(planes * WORD_BYTES * channels * groups);
         let records = (!operation.exchanges_records()).then(|| place(record_bytes));
         let saved_of_batch =
             place(if steps.saves_batch { PLANES * WORD_BYTES * channels * groups } else { 0 });
-        let shape = *shape;
-        let dispatches = steps.dispatches;
         Ok(Self {
-            shape,
-            dispatches,
+            shape: *shape,
+            traversal: operation.has_traversals().then_some(traversal),
+            dispatches: steps.dispatches,
             groups,
             record_bytes,
             coefficients,
@@ -199,6 +257,11 @@ impl Plan {
             saved_of_batch,
             workspace_bytes: end,
         })
+    }
+
+    /// How it goes over the tensors, if there was a choice.
+    pub fn traversal(&self) -> Option<Traversal> {
+        self.traversal
     }
 
     /// The shape it is for.
@@ -221,11 +284,18 @@ impl Plan {
         Step::ALL.into_iter().map(|step| self.moves_of(step)).sum()
     }
 
+    /// Reads of the full tensor besides, from a cache if all goes as planned: each follows soon on the first read
+    /// of the same data.
+    pub fn rereads(&self) -> f64 {
+        let reread: f64 = self.dispatches.iter().map(|dispatch| dispatch.reread).sum();
+        reread / self.shape.elements() as f64
+    }
+
     /// The share of one step in [`Plan::moves`].
     pub fn moves_of(&self, step: Step) -> f64 {
         let elements = self.shape.elements() as f64;
         let dispatches = self.dispatches.iter().filter(|dispatch| dispatch.step == step);
-        let moved: f64 = dispatches.map(Dispatch::moved_elements).sum();
+        let moved: f64 = dispatches.map(|dispatch| dispatch.moved).sum();
         moved / elements
     }
 
@@ -238,6 +308,11 @@ impl Plan {
             _ => None,
         }
     }
+}
+
+/// Planes of the coefficients that an operation leaves for its last step.
+fn planes_of(operation: Operation) -> u64 {
+    if matches!(operation, Operation::DoubleBackward { .. }) { SECOND_PLANES } else { PLANES }
 }
 
 fn common_params(shape: &Shape, options: &Options) -> Params {

@@ -150,6 +150,15 @@ impl Operation {
         options.ghost_batch.filter(|_| has_groups)
     }
 
+    /// Whether it reads the tensors twice, so that there is a choice of how to go over them.
+    pub(crate) fn has_traversals(&self) -> bool {
+        match self {
+            Self::Forward { pass, .. } => pass.mode.source == Source::Batch,
+            Self::Backward { pass, wanted } => pass.mode.source == Source::Batch && wanted.dx,
+            _ => false,
+        }
+    }
+
     /// Whether the records are the caller's, to be exchanged with those of other replicas.
     pub(crate) fn exchanges_records(&self) -> bool {
         matches!(

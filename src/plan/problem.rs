@@ -2,6 +2,7 @@
 
 use super::kernel::Kernel;
 use super::part::Part;
+use super::schedule::{Schedule, Unsuited};
 use super::tile::{Tile, Work};
 use super::traits::DeviceTraits;
 use super::view::View;
@@ -14,6 +15,7 @@ use crate::shape::Shape;
 /// What the steps of one plan have in common.
 pub(crate) struct Problem<'a> {
     pub(crate) device: &'a DeviceTraits,
+    pub(super) schedule: Schedule,
     pub(crate) options: &'a Options,
     /// How steps that only read see the tensors, and how those do that write.
     reading: View,
@@ -27,7 +29,7 @@ pub(crate) struct Problem<'a> {
 }
 
 /// How the big tensors are traversed by one step.
-pub(crate) struct Traversal {
+pub(crate) struct Walk {
     pub(super) view: View,
     pub(crate) tile: Tile,
     parts: Vec<Part>,
@@ -75,11 +77,12 @@ impl<'a> Problem<'a> {
         ghost_batch: Option<usize>,
         mask: bool,
         device: &'a DeviceTraits,
+        schedule: Schedule,
         common: Params,
     ) -> Self {
         let reading = View::of(shape, options.dtype, ghost_batch).with_mask(mask);
         let writing = reading.for_writing();
-        Self { device, options, reading, writing, channels: shape.channels() as u64, mask, common }
+        Self { device, schedule, options, reading, writing, channels: shape.channels() as u64, mask, common }
     }
 
     /// About how many parts the tensors fall into.
@@ -97,25 +100,21 @@ impl<'a> Problem<'a> {
     }
 
     /// How a step with this kind of work goes over the big tensors.
-    pub(crate) fn traverse(&self, work: Work) -> Traversal {
+    pub(crate) fn traverse(&self, work: Work) -> Walk {
         let view = match work {
-            Work::Reduce(_) => self.reading,
             Work::Map => self.writing,
+            _ => self.reading,
         };
         let parts = view.parts(self.device);
-        let mut tile = Tile::for_parts(&view, &parts, self.device, work);
+        let mut tile = Tile::for_parts(&view, &parts, self.device, work, &self.schedule);
         loop {
-            let traversal = Traversal::new(view, tile, parts.clone());
-            let Records { groups, splits, .. } = traversal.records;
-            let too_many_records = match work {
-                Work::Reduce(monoid) => {
-                    groups * splits * self.channels * monoid.bytes()
-                        > self.device.max_storage_buffer_binding_size
-                }
-                Work::Map => false,
-            };
+            let walk = Walk::new(view, tile, parts.clone());
+            let Records { groups, splits, .. } = walk.records;
+            let too_many_records = work.monoid().is_some_and(|monoid| {
+                groups * splits * self.channels * monoid.bytes() > self.device.max_storage_buffer_binding_size
+            });
             let (mut longest, mut tallest) = (0, 0);
-            for part in &traversal.parts {
+            for part in &walk.parts {
                 let positions = view.positions_of(part).0;
                 longest = longest.max(positions);
                 let groups = part.groups.end - part.groups.start;
@@ -125,15 +124,87 @@ impl<'a> Problem<'a> {
             // Twice the positions a tile halves both, until one tile has all of a part.
             let largest_tile = longest <= tile.positions() || tile.blocks >= Tile::MOST_BLOCKS;
             if !(too_many_records || grid_too_large) || largest_tile {
-                return traversal;
+                return walk;
             }
             tile.blocks *= 2;
         }
     }
 
+    /// How a kernel goes over the big tensors that does more than one step.
+    pub(crate) fn traverse_whole(&self, work: Work) -> Result<Walk, Unsuited> {
+        if self.writing.is_flat() {
+            return Err(Unsuited::OddRows);
+        }
+        let view = self.writing;
+        let parts = view.parts(self.device);
+        let whole = parts.iter().all(|part| view.is_whole(part));
+        if !whole || matches!(work, Work::Pipelined(_)) && parts.len() > 1 {
+            return Err(Unsuited::Parts { parts: parts.len() });
+        }
+        let Work::Whole { .. } = work else { return Ok(self.traverse(work)) };
+        let Some(largest) = parts.iter().max_by_key(|part| view.positions_of(part)) else {
+            return Err(Unsuited::Parts { parts: 0 });
+        };
+        let tile = Tile::whole(&view, largest, self.device, work, &self.schedule)?;
+        Ok(Walk::new(view, tile, parts))
+    }
+
+    /// Whether a kernel that does more than one step binds no more than the device allows.
+    pub(crate) fn check_bindings(&self, kernel: &Kernel) -> Result<(), Unsuited> {
+        let (actual, max) = (kernel.resources.len(), self.device.max_storage_buffers_per_shader_stage);
+        if actual as u64 > u64::from(max) { Err(Unsuited::Bindings { actual, max }) } else { Ok(()) }
+    }
+
+    /// A dispatch of `kernel` for each run of channels, and one more: each writes the run that the one before has
+    /// reduced, which reads those of the tensors `read_twice` that it binds again.
+    pub(crate) fn over_runs(&self, walk: &Walk, kernel: &Kernel, read_twice: &[Resource]) -> Vec<Dispatch> {
+        let Some(whole) = self.over_tensors(walk, kernel).pop() else { return Vec::new() };
+        let tiles = u64::from(whole.params.channel_tiles);
+        let length = tiles.div_ceil(self.schedule.runs.unwrap_or(1).max(1));
+        let run = |index: u64| (index * length).min(tiles)..((index + 1) * length).min(tiles);
+        let runs = tiles.div_ceil(length);
+        let dispatch = |index: u64| {
+            let first = run(index);
+            let second = if index == 0 { 0..0 } else { run(index - 1) };
+            let [first_tiles, second_tiles] = [&first, &second].map(|run| run.end - run.start);
+            let share = |part: u64| part as f64 / tiles as f64;
+            let read = whole.tensors_among(read_twice) * whole.elements();
+            let written = whole.moved - read;
+            let params = Params {
+                first_run_tile: word(first.start),
+                first_run_tiles: word(first_tiles),
+                second_run_tile: word(second.start),
+                second_run_tiles: word(second_tiles),
+                channel_tiles: word(first_tiles + second_tiles),
+                ..whole.params
+            };
+            let dispatch = Dispatch {
+                moved: read * share(first_tiles) + written * share(second_tiles),
+                reread: read * share(second_tiles),
+                ..whole.clone()
+            };
+            self.with_grid(dispatch, params)
+        };
+        (0..=runs).map(dispatch).collect()
+    }
+
+    /// The same where each workgroup reads those of the tensors `read_twice` that the kernel binds a second time.
+    pub(crate) fn over_tensors_twice(
+        &self,
+        walk: &Walk,
+        kernel: &Kernel,
+        read_twice: &[Resource],
+    ) -> Vec<Dispatch> {
+        let mut dispatches = self.over_tensors(walk, kernel);
+        for dispatch in &mut dispatches {
+            dispatch.reread = dispatch.tensors_among(read_twice) * dispatch.elements();
+        }
+        dispatches
+    }
+
     /// A dispatch of `kernel` for each part of the big tensors.
-    pub(crate) fn over_tensors(&self, traversal: &Traversal, kernel: &Kernel) -> Vec<Dispatch> {
-        let Traversal { view, tile, parts, first_splits, records } = traversal;
+    pub(crate) fn over_tensors(&self, walk: &Walk, kernel: &Kernel) -> Vec<Dispatch> {
+        let Walk { view, tile, parts, first_splits, records } = walk;
         let rows = u64::from(tile.rows);
         let dispatch = |(part, &first_split): (&Part, &u64)| {
             let row_length = view.row_length_of(part);
@@ -172,6 +243,8 @@ impl<'a> Problem<'a> {
                 first_outer: word(part.first_outer),
                 mask_base: word(mask_base / view.mask_entries_of_position()),
                 channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
+                first_tile_row: 0,
+                tile_row_step: 1,
                 part_splits: word(part_splits),
                 first_split: word(first_split),
                 splits: word(records.splits),
@@ -252,22 +325,32 @@ impl<'a> Problem<'a> {
         splits: u32,
         piece: impl Fn(Resource) -> Piece,
     ) -> Dispatch {
-        let most = self.device.max_compute_workgroups_per_dimension;
-        // Channels beyond one dimension go into a second one, evenly.
-        let depth = params.channel_tiles.div_ceil(most);
-        let width = params.channel_tiles.div_ceil(depth);
-        Dispatch {
+        let dispatch = Dispatch {
             step: kernel.step,
             files: kernel.files.clone(),
             tile,
-            params: Params { grid_width: width, ..params },
-            grid: [width, splits, depth],
+            params,
+            grid: [0, splits, 0],
             pieces: kernel.resources.iter().map(|&resource| piece(resource)).collect(),
-        }
+            moved: 0.0,
+            reread: 0.0,
+        };
+        let moved = dispatch.moves() * dispatch.elements();
+        self.with_grid(Dispatch { moved, ..dispatch }, params)
+    }
+
+    /// The dispatch with other numbers, and as many workgroups as they say.
+    fn with_grid(&self, dispatch: Dispatch, params: Params) -> Dispatch {
+        let most = self.device.max_compute_workgroups_per_dimension;
+        // Channels beyond one dimension go into a second one, evenly.
+        let depth = params.channel_tiles.div_ceil(most).max(1);
+        let width = params.channel_tiles.div_ceil(depth);
+        let [_, splits, _] = dispatch.grid;
+        Dispatch { params: Params { grid_width: width, ..params }, grid: [width, splits, depth], ..dispatch }
     }
 }
 
-impl Traversal {
+impl Walk {
     fn new(view: View, tile: Tile, parts: Vec<Part>) -> Self {
         let mut first_splits = Vec::with_capacity(parts.len());
         let (mut group, mut segment, mut first, mut next) = (0, 0, 0, 0);

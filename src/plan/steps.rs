@@ -1,6 +1,6 @@
 //! Which steps an operation runs.
 
-use super::{Dispatch, Monoid, Operation, Pass, Problem, Records, Wanted};
+use super::{Dispatch, Kept, Monoid, Operation, Pass, Problem, Records, Traversal, Unsuited, Wanted};
 use crate::kernels::{self, GradientOutcome, Outcome, Statistics, Sums};
 use crate::mode::Source;
 use crate::options::Options;
@@ -44,7 +44,94 @@ impl Steps {
     }
 }
 
-pub(super) fn of(problem: &Problem<'_>, options: &Options, operation: Operation) -> Steps {
+/// The dispatches of an operation that goes over the tensors as `traversal` says.
+pub(super) fn of(
+    problem: &Problem<'_>,
+    options: &Options,
+    operation: Operation,
+    traversal: Traversal,
+) -> Result<Steps, Unsuited> {
+    match (traversal, operation) {
+        (Traversal::Split, _) => Ok(split(problem, options, operation)),
+        (_, Operation::Forward { pass, in_place }) => {
+            forward_at_once(problem, options, pass, in_place, traversal)
+        }
+        (_, Operation::Backward { pass, wanted }) => backward_at_once(problem, pass, wanted, traversal),
+        // Nothing else is read twice.
+        _ => Ok(split(problem, options, operation)),
+    }
+}
+
+/// A forward pass whose kernels reduce and normalize.
+fn forward_at_once(
+    problem: &Problem<'_>,
+    options: &Options,
+    pass: Pass,
+    in_place: bool,
+    traversal: Traversal,
+) -> Result<Steps, Unsuited> {
+    let updates = pass.mode.update && options.running_statistics;
+    let with_updates = |updates: bool| {
+        let mut steps = Steps::new();
+        match traversal {
+            Traversal::Pipelined => {
+                let pipelined = kernels::forward_pipelined(problem, pass, in_place, updates)?;
+                steps.reduce(problem, pipelined, Monoid::Moments);
+            }
+            Traversal::Resident => {
+                steps.add(kernels::forward_resident(problem, pass, in_place, updates, Kept::InRegisters)?);
+            }
+            Traversal::Split | Traversal::Revisited => {
+                steps.add(kernels::forward_resident(problem, pass, in_place, updates, Kept::InCache)?);
+            }
+        }
+        Ok(steps)
+    };
+    // Groups are taken in one after the other, and a guard looks at all channels before the first is updated.
+    let at_once = updates && problem.groups() == 1 && !options.guarded;
+    match with_updates(at_once) {
+        Ok(steps) if at_once || !updates => Ok(steps),
+        // The arrays of the update may be those that are too many.
+        Err(Unsuited::Bindings { .. }) if at_once => with_separate_update(problem, with_updates(false)?),
+        Ok(steps) => with_separate_update(problem, steps),
+        Err(unsuited) => Err(unsuited),
+    }
+}
+
+fn with_separate_update(problem: &Problem<'_>, mut steps: Steps) -> Result<Steps, Unsuited> {
+    steps.add(kernels::running_stats(problem, Resource::Saved));
+    Ok(steps)
+}
+
+/// A backward pass whose kernels reduce and write dx.
+fn backward_at_once(
+    problem: &Problem<'_>,
+    pass: Pass,
+    wanted: Wanted,
+    traversal: Traversal,
+) -> Result<Steps, Unsuited> {
+    let mut steps = Steps::new();
+    let (dispatches, records) = match traversal {
+        Traversal::Pipelined => kernels::backward_pipelined(problem, pass, wanted)?,
+        Traversal::Resident => kernels::backward_resident(problem, pass, wanted, Kept::InRegisters)?,
+        Traversal::Split | Traversal::Revisited => {
+            kernels::backward_resident(problem, pass, wanted, Kept::InCache)?
+        }
+    };
+    steps.add(dispatches);
+    if traversal == Traversal::Pipelined || problem.groups() > 1 {
+        steps.keep(problem, records, Monoid::GradSums);
+    }
+    // What remains is to sum over the groups.
+    if problem.groups() > 1 && (wanted.dweight.is_some() || wanted.dbias.is_some()) {
+        let outcome = GradientOutcome::Coefficients(wanted);
+        steps.add(kernels::backward_finalize(problem, Sums::Merged(records), outcome));
+    }
+    Ok(steps)
+}
+
+/// One step after the other.
+fn split(problem: &Problem<'_>, options: &Options, operation: Operation) -> Steps {
     let mut steps = Steps::new();
     let none = Records::of_one_group(0);
     match operation {

@@ -3,6 +3,7 @@
 use super::part::Part;
 use super::traits::{DeviceKind, DeviceTraits};
 use super::view::View;
+use super::schedule::{Schedule, Unsuited};
 use crate::shader::parts::{self, Part as File};
 
 /// What a dispatch does with the big tensors.
@@ -12,6 +13,35 @@ pub(crate) enum Work {
     Reduce(Monoid),
     /// Writes a tensor.
     Map,
+    /// Reduces some channels and writes others.
+    Pipelined(Monoid),
+    /// Has all values of a channel and group in one workgroup.
+    Whole {
+        /// What is reduced.
+        monoid: Monoid,
+        /// Where the values wait for the second look.
+        kept: Kept,
+        /// Tensors that are looked at twice.
+        tensors: u64,
+    },
+}
+
+impl Work {
+    pub(super) fn monoid(self) -> Option<Monoid> {
+        match self {
+            Self::Reduce(monoid) | Self::Pipelined(monoid) | Self::Whole { monoid, .. } => Some(monoid),
+            Self::Map => None,
+        }
+    }
+}
+
+/// Where a workgroup keeps the values of a channel between reducing and writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In registers: each is read once.
+    InRegisters,
+    /// In the cache, as far as they fit it: they are read again.
+    InCache,
 }
 
 /// What a reduction leaves.
@@ -36,12 +66,14 @@ impl Monoid {
             }
     }
 
-    /// Bytes that a lane of four channels keeps in workgroup memory: vectors, and counts that all share.
-    fn lane_bytes(self) -> u32 {
-        16 * match self {
+    /// Bytes that a lane of so many channels keeps in workgroup memory: vectors, and counts that all share.
+    fn lane_bytes(self, channels: u64) -> u32 {
+        let vectors = match self {
             Self::Moments | Self::GradSums => 4,
             Self::DoubleGradSums => 12,
-        }
+        };
+        let bytes = if channels == 1 { self.bytes() } else { 4 * channels * vectors };
+        u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }
 
@@ -75,17 +107,36 @@ struct Wishes {
     least_tiles: u64,
     /// More workgroups cost more than they bring: each has to be begun, and leaves a record to merge.
     most_tiles: u64,
+    /// Runs of channels, in a pipelined kernel.
+    runs: u64,
 }
 
-fn wishes(kind: DeviceKind, work: Work) -> Wishes {
+fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
         (DeviceKind::Gpu, Work::Reduce(_)) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
+        (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 1024, 2048),
+        (DeviceKind::Gpu, Work::Whole { .. }) => (256, 4, 0, u64::MAX),
         (DeviceKind::Cpu, Work::Reduce(_)) => (8, 8, 64, 256),
         (DeviceKind::Cpu, Work::Map) => (16, 16, 64, 512),
+        (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 16, 64, 256),
+        (DeviceKind::Cpu, Work::Whole { .. }) => (8, 16, 0, u64::MAX),
     };
-    Wishes { workgroup, unroll, least_tiles, most_tiles }
+    Wishes {
+        workgroup: schedule.workgroup.unwrap_or(workgroup).max(1),
+        unroll: schedule.unroll.map_or(unroll, |unroll| unroll.clamp(1, MOST_UNROLLED)),
+        // Who asks for few tiles gets few.
+        least_tiles: schedule.tiles.map_or(least_tiles, |tiles| least_tiles.min(tiles)),
+        most_tiles: schedule.tiles.unwrap_or(most_tiles).max(1),
+        runs: if matches!(work, Work::Pipelined(_)) { schedule.runs.unwrap_or(1).max(1) } else { 1 },
+    }
 }
+
+/// Copies of a loop's body: more only make shaders that take long to compile.
+const MOST_UNROLLED: u32 = 64;
+
+/// Records that each lane merges by itself.
+const MOST_MERGED_ALONE: u64 = 64;
 
 /// Rows of one channel that a tile of a step that writes may span.
 const MOST_ROWS: u64 = 4;
@@ -95,17 +146,22 @@ impl Tile {
     pub(crate) const MOST_BLOCKS: u32 = 1 << 15;
 
     /// The tile for the parts of a tensor, before it is known how many records the workspace holds.
-    pub(crate) fn for_parts(view: &View, parts: &[Part], device: &DeviceTraits, work: Work) -> Self {
-        let wishes = wishes(device.kind, work);
+    pub(crate) fn for_parts(
+        view: &View,
+        parts: &[Part],
+        device: &DeviceTraits,
+        work: Work,
+        schedule: &Schedule,
+    ) -> Self {
+        let wishes = wishes(device.kind, work, schedule);
         let width = view.width();
         let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width, groups: 1 };
         let Some(part) = parts.iter().max_by_key(|part| part.size) else { return tile };
         let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part).0);
+        // Of a pipelined kernel, one run of channels is to fill the device.
+        let channels = channels.div_ceil(wishes.runs);
         let groups = part.groups.end - part.groups.start;
-        let lane_bytes = match work {
-            Work::Reduce(monoid) => monoid.lane_bytes(),
-            Work::Map => 1,
-        };
+        let lane_bytes = work.monoid().map_or(1, |monoid| monoid.lane_bytes(view.channels_per_lane()));
         let lanes = lanes(wishes.workgroup, lane_bytes, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         // Lanes go along the contiguous axis first. A CPU adapter loads lane by lane, though: where
@@ -130,6 +186,8 @@ impl Tile {
         // The rows of a channel lie apart. What is written should not touch many of them in a row, but
         // come back to a cache line's other channel soon.
         let splits = match work {
+            // Each tile that is written merges all of its channel's records.
+            Work::Pipelined(_) => splits.min(MOST_MERGED_ALONE),
             Work::Map if !side_by_side && !view.is_flat() => {
                 splits.max(positions.div_ceil(MOST_ROWS * view.row_length_of(part)))
             }
@@ -139,6 +197,59 @@ impl Tile {
         tile.blocks = few_values(blocks);
         tile
     }
+
+    /// The tile with which a workgroup has all values of its channels, whose values it keeps as `work` says.
+    pub(crate) fn whole(
+        view: &View,
+        part: &Part,
+        device: &DeviceTraits,
+        work: Work,
+        schedule: &Schedule,
+    ) -> Result<Self, Unsuited> {
+        let Work::Whole { monoid, kept, tensors } = work else { return Ok(Self::per_channel(1, 1, device)) };
+        let wishes = wishes(device.kind, work, schedule);
+        let (width, channels) = (view.width(), view.lane_channels_of(part));
+        let positions = view.positions_of(part).0.max(view.positions_of(part).1);
+        let lane_bytes = monoid.lane_bytes(view.channels_per_lane());
+        let limit = device.max_compute_invocations_per_workgroup;
+        let most_lanes = lanes(limit, lane_bytes, device);
+        let most_loads = match kept {
+            Kept::InRegisters => {
+                let load_words = (u64::from(width) * view.element_bytes).div_ceil(super::WORD_BYTES);
+                (most_kept_words(device.kind) / (load_words * tensors)).clamp(1, u64::from(MOST_UNROLLED))
+            }
+            Kept::InCache => u64::from(wishes.unroll) * u64::from(Self::MOST_REVISITED_BLOCKS),
+        };
+        let values = view.vector() / view.channels_per_lane();
+        let (actual, max) = (positions * values, u64::from(most_lanes) * most_loads * values);
+        if actual > max {
+            return Err(match kept {
+                Kept::InRegisters => Unsuited::Registers { actual, max },
+                Kept::InCache => Unsuited::Values { actual, max },
+            });
+        }
+        let least_rows = pow2_at_least(positions.div_ceil(most_loads), most_lanes);
+        let wish = wishes.workgroup.next_power_of_two().clamp(least_rows, most_lanes);
+        // Channels side by side fill a cache line; where rows are too odd for vectors, a CPU adapter has a channel
+        // for each lane (see for_parts).
+        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && width == 1;
+        let line = if side_by_side { (CACHE_LINE / (view.vector() * view.element_bytes)).max(1) } else { 1 };
+        let columns = pow2_at_least(channels.min(line), most_lanes / least_rows);
+        let rows = pow2_at_least(positions, (wish / columns).max(least_rows)).max(least_rows);
+        let columns = columns.max(pow2_at_least(channels, wish / rows));
+        let loads = u32::try_from(positions.div_ceil(u64::from(rows))).unwrap_or(u32::MAX);
+        let (unroll, blocks) = match kept {
+            Kept::InRegisters => (loads, 1),
+            Kept::InCache => {
+                let unroll = wishes.unroll.min(loads.next_power_of_two());
+                (unroll, few_values(u64::from(loads.div_ceil(unroll))))
+            }
+        };
+        Ok(Self { columns, rows, unroll, blocks, width, groups: 1 })
+    }
+
+    /// Both loops of a workgroup that reads its values twice stay below what lavapipe counts.
+    const MOST_REVISITED_BLOCKS: u32 = 1 << 14;
 
     /// Tiles that cover so many positions of so many lane channels.
     pub(crate) fn count(&self, positions: u64, channels: u64) -> u64 {
@@ -201,6 +312,18 @@ impl Tile {
         if self.rows == 1 { parts::REDUCTION_NONE } else { parts::REDUCTION_TREE }
     }
 }
+
+/// Words that a lane keeps in registers between reducing and writing: with 1,024 lanes they take half of what a
+/// graphics processor has for a workgroup. A CPU adapter keeps them on the stack, which is its cache.
+fn most_kept_words(kind: DeviceKind) -> u64 {
+    match kind {
+        DeviceKind::Gpu => 32,
+        DeviceKind::Cpu => 256,
+    }
+}
+
+/// Bytes that memory brings at once.
+const CACHE_LINE: u64 = 64;
 
 /// The largest power of two of lanes that the device allows, `wish` at most.
 fn lanes(wish: u32, lane_bytes: u32, device: &DeviceTraits) -> u32 {

@@ -115,7 +115,7 @@ impl View {
     }
 
     /// Channels that one lane holds.
-    fn channels_per_lane(&self) -> u64 {
+    pub(super) fn channels_per_lane(&self) -> u64 {
         if self.is_channels_last() { self.vector() } else { 1 }
     }
 
@@ -182,6 +182,20 @@ impl View {
         let groups = part.groups.end - part.groups.start;
         let full = if groups > 1 { self.group } else { outer };
         (full * vectors, (outer - full * (groups - 1)) * vectors)
+    }
+
+    /// Whether a part has all values of its groups, in all channels.
+    pub(crate) fn is_whole(&self, part: &Part) -> bool {
+        let outer = part.groups.start * self.group..(part.groups.end * self.group).min(self.outer());
+        let (own, columns) = if self.is_channels_last() {
+            (&part.columns, 0..self.row)
+        } else {
+            (&part.samples, part.columns.clone())
+        };
+        !self.is_flat()
+            && *own == outer
+            && part.channels == (0..self.channels)
+            && (self.is_channels_last() || columns == (0..self.row))
     }
 
     /// Entries of the mask to one position.

@@ -8,8 +8,3 @@ fn identity() -> GradSums { return GradSums(pair_of(Channel(0.0)), pair_of(Chann
 fn combine(a: GradSums, b: GradSums) -> GradSums {
     return GradSums(add_pairs(a.dy, b.dy), add_pairs(a.dy_x_hat, b.dy_x_hat));
 }
-
-fn store(record: u32, channel: u32, sums: GradSums) {
-    store_pair(record, 0u, channel, sums.dy);
-    store_pair(record, 2u, channel, sums.dy_x_hat);
-}

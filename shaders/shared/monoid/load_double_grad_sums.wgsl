@@ -1,4 +1,4 @@
-// Reads back what store() of monoid/double_grad_sums.wgsl has written.
+// Reads back what store() of monoid/store_double_grad_sums.wgsl has written.
 fn load(record: u32, channel: u32) -> DoubleGradSums {
     return DoubleGradSums(
         records[word_of(record, 0u, channel)],

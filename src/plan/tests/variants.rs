@@ -77,24 +77,56 @@ fn all_options(channels: usize) -> Vec<Options> {
     all
 }
 
+/// Kernels of several steps are made of the same files as those of one, so not every combination is tried again:
+/// activations with one dtype, and gradients per channel with both or one of them.
+fn is_combined_elsewhere(options: &Options, operation: Operation) -> bool {
+    let gradients = match operation {
+        Operation::Backward { wanted, .. } => {
+            (wanted.dweight, wanted.dbias) != (Some(Accumulation::Replace), Some(Accumulation::Add))
+                && (wanted.dweight, wanted.dbias) != (Some(Accumulation::Add), None)
+                && (wanted.dweight, wanted.dbias) != (None, Some(Accumulation::Replace))
+        }
+        _ => false,
+    };
+    let activation = options.activation != Activation::None && options.dtype != Dtype::F16;
+    let kinds = !matches!(options.activation, Activation::None | Activation::Relu | Activation::Tanh);
+    gradients || activation || kinds
+}
+
 /// Every variant that a plan can hold: all operations with all settings, on shapes of all widths and layouts.
 fn all_variants() -> Vec<Dispatch> {
     let mut seen = HashSet::new();
     let mut variants = Vec::new();
     let operations = all_operations();
     let mut add = |shape: &Shape, options: &Options, operation: Operation, device: &DeviceTraits| {
-        for dispatch in Plan::new(shape, options, operation, device).expect("a plan").dispatches {
-            // Two tiles that differ in their numbers alone make the same shader but for those.
-            let shape_of_tile = (dispatch.tile.width, dispatch.tile.blocks == 1);
-            if seen.insert((dispatch.files.clone(), shape_of_tile)) {
-                variants.push(dispatch);
+        for traversal in Traversal::ALL {
+            // Small tensors keep the unrolled kernels short.
+            let skipped = shape.elements() > 10_000 || is_combined_elsewhere(options, operation);
+            if traversal != Traversal::Split && skipped {
+                continue;
+            }
+            let schedule = Schedule::with_traversal(traversal);
+            let plan = match Plan::with_schedule(shape, options, operation, device, &schedule) {
+                Ok(plan) => plan,
+                Err(PlanError::Traversal { .. }) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            if traversal != Traversal::Split && plan.traversal().is_none() {
+                continue;
+            }
+            for dispatch in plan.dispatches {
+                // Two tiles that differ in their numbers alone make the same shader but for those.
+                let shape_of_tile = (dispatch.tile.width, dispatch.tile.blocks == 1);
+                if seen.insert((dispatch.files.clone(), shape_of_tile)) {
+                    variants.push(dispatch);
+                }
             }
         }
     };
-    let sizes: [&[usize]; 3] = [&[64, 64, 28, 28], &[8, 6, 7, 2], &[7, 3, 5, 3]];
+    let sizes: [&[usize]; 4] = [&[64, 64, 28, 28], &[3, 8, 4, 4], &[8, 6, 7, 2], &[7, 3, 5, 3]];
     let layouts = [Layout::ChannelsFirst, Layout::ChannelsLast];
     for kind in [DeviceKind::Gpu, DeviceKind::Cpu] {
-        let device = DeviceTraits::webgpu_defaults(kind);
+        let device = with_many_bindings(DeviceTraits::webgpu_defaults(kind));
         for (sizes, layout) in sizes.into_iter().flat_map(|sizes| layouts.map(|layout| (sizes, layout))) {
             let shape = shape(&in_layout(sizes, layout), layout);
             for options in all_options(shape.channels()) {

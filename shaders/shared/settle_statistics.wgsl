@@ -1,6 +1,6 @@
 // What finalize and running_stats do, in the kernels that go on to normalize: every lane comes to the same
 // conclusion about its channels, and one of them leaves it for the backward pass.
-fn settle(place: Place, found: Found) -> Affine {
+fn settle_statistics(place: Place, found: Found) -> Affine {
     let channel = place.plane_channel;
     let conclusion = conclusion_of(found, channel);
     let statistics = conclusion.statistics;
