@@ -318,7 +318,7 @@ impl Tile {
 fn most_kept_words(kind: DeviceKind) -> u64 {
     match kind {
         DeviceKind::Gpu => 32,
-        DeviceKind::Cpu => 256,
+        DeviceKind::Cpu => 64,
     }
 }
 

@@ -1,13 +1,16 @@
 //! The oracle cases of `tests/cases`: all of them run and pass.
 
 use crate::Test;
-use crate::run_case::run_case;
+use crate::run_case::{RunError, run_case};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
-use wgpu_batchnorm::Context;
+use wgpu_batchnorm::{Context, Schedule, Traversal};
 use wgpu_batchnorm_oracle::{Case, Kind, find_cases, judge};
 
-pub(crate) const TESTS: &[Test] = &[("every_case_passes", every_case_passes)];
+pub(crate) const TESTS: &[Test] = &[
+    ("every_case_passes", every_case_passes),
+    ("every_case_passes_in_every_traversal", every_case_passes_in_every_traversal),
+];
 
 /// How many there are: given, and made by ourselves.
 const CASES: [usize; 2] = [48, 23];
@@ -47,4 +50,27 @@ fn every_case_passes(context: &Context) -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{} given cases and {made} made ones, expected {CASES:?}: {kinds:?}", passed - made).into())
+}
+
+/// Cases to which each traversal applies: all training passes, but for 16-bit elements in odd rows.
+const LEAST_TRAVERSED: usize = 40;
+
+fn every_case_passes_in_every_traversal(context: &Context) -> Result<(), Failed> {
+    for traversal in Traversal::ALL {
+        let context = context.with_schedule(Schedule::with_traversal(traversal));
+        let (mut passed, mut failed) = (0, Vec::new());
+        for path in find_cases([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")])? {
+            let case = Case::load(&path)?;
+            match run_case(&context, &case) {
+                Ok(outputs) if judge(&case, &outputs).passed() => passed += 1,
+                Ok(outputs) => failed.push(judge(&case, &outputs).to_string()),
+                Err(RunError::Inapplicable(_)) => {}
+                Err(error) => failed.push(format!("{}: {error}", case.name)),
+            }
+        }
+        if !failed.is_empty() || passed < LEAST_TRAVERSED {
+            return Err(format!("{traversal}: {passed} passed\n{}", failed.join("\n")).into());
+        }
+    }
+    Ok(())
 }

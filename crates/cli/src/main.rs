@@ -8,6 +8,7 @@ mod info;
 mod progress;
 mod run_case;
 mod state;
+mod traversal;
 mod verify;
 
 use clap::{Parser, Subcommand};

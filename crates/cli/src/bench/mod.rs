@@ -17,6 +17,7 @@ mod tensors;
 mod timer;
 
 use crate::environment::{Environment, write_json};
+use crate::traversal::Forced;
 use crate::{adapter, progress};
 use anyhow::Context as _;
 use config::Config;
@@ -69,11 +70,13 @@ pub(crate) struct Arguments {
     #[arg(long)]
     features: bool,
     #[command(flatten)]
+    forced: Forced,
+    #[command(flatten)]
     config: Config,
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let context = adapter::open(arguments.adapter.as_deref())?;
+    let context = arguments.forced.on(&adapter::open(arguments.adapter.as_deref())?);
     let shapes = shapes(arguments, &context);
     // This thread works too, instead of waking others and waiting for them.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;

@@ -10,8 +10,8 @@ mod sync;
 use std::error::Error;
 use std::fmt;
 use wgpu_batchnorm::{
-    Activation, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, RunningStatistics,
-    RunningValues, SavedStatistics, Shape, Tensor,
+    Activation, BatchNormError, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, PlanError,
+    RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor, Traversal,
 };
 use wgpu_batchnorm_oracle as oracle;
 use wgpu_batchnorm_oracle::{Case, Kind, Outputs};
@@ -23,6 +23,8 @@ type AnyError = Box<dyn Error + Send + Sync>;
 pub(crate) enum RunError {
     /// The library does not implement what the case asks for: skip it.
     Unsupported(String),
+    /// The traversal that the context's schedule asks for does not apply to the case: skip it.
+    Inapplicable(String),
     /// The library refused the case, or the device failed.
     Failed(AnyError),
 }
@@ -30,7 +32,7 @@ pub(crate) enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsupported(reason) => f.write_str(reason),
+            Self::Unsupported(reason) | Self::Inapplicable(reason) => f.write_str(reason),
             Self::Failed(error) => error.fmt(f),
         }
     }
@@ -41,10 +43,15 @@ impl Error for RunError {}
 /// Computes everything that the case's kind lists in `FORMAT.md` on the context's device.
 ///
 /// # Errors
-/// [`RunError::Unsupported`] if the case is of a newer format, [`RunError::Failed`] if the library refuses it.
+/// [`RunError::Unsupported`] if the case is of a newer format, [`RunError::Inapplicable`] if the context's schedule
+/// does not fit it, [`RunError::Failed`] if the library refuses it.
 pub(crate) fn run_case(context: &Context, case: &Case) -> Result<Outputs, RunError> {
     if let Some(reason) = case.unsupported() {
         return Err(RunError::Unsupported(reason));
+    }
+    let is_pass = matches!(case.kind, Kind::Step | Kind::Masked | Kind::Ghost { .. });
+    if let Some(traversal) = forced(context).filter(|_| !is_pass) {
+        return Err(RunError::Inapplicable(format!("kind `{}` is never {traversal}", case.kind)));
     }
     let outputs = match &case.kind {
         Kind::Step | Kind::Masked | Kind::Ghost { .. } => pass::run(context, case),
@@ -54,8 +61,29 @@ pub(crate) fn run_case(context: &Context, case: &Case) -> Result<Outputs, RunErr
         Kind::DoubleBackward => others::double_backward(context, case),
         kind => return Err(RunError::Unsupported(format!("kind `{kind}` is not implemented"))),
     };
-    outputs.map_err(RunError::Failed)
+    outputs.map_err(|error| match error.downcast_ref() {
+        Some(BatchNormError::Plan(PlanError::Traversal { .. })) => RunError::Inapplicable(error.to_string()),
+        _ if error.is::<NoChoice>() => RunError::Inapplicable(error.to_string()),
+        _ => RunError::Failed(error),
+    })
 }
+
+/// The traversal that is to be tried, where it is another one than any pass can have.
+fn forced(context: &Context) -> Option<Traversal> {
+    context.schedule().traversal.filter(|&traversal| traversal != Traversal::Split)
+}
+
+/// A traversal is forced on passes that have no choice.
+#[derive(Debug)]
+struct NoChoice(Traversal);
+
+impl fmt::Display for NoChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "passes with constant statistics are never {}", self.0)
+    }
+}
+
+impl Error for NoChoice {}
 
 /// The options that the case describes.
 fn options(case: &Case, channels: usize) -> Result<Options, AnyError> {

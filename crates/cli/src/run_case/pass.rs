@@ -1,7 +1,7 @@
 //! Kinds `step`, `masked` and `ghost`: one forward and one backward pass.
 
 use super::{
-    AnyError, Maker, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
+    AnyError, Maker, NoChoice, forced, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
     submit,
 };
 use wgpu_batchnorm::{
@@ -64,9 +64,16 @@ pub(super) fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
         dbias: dbias.as_ref().map(replaced),
         ..BackwardTensors::new(range(&x), range(&dy), &saved)
     };
+    let forward = batch_norm.bind_forward(&shape, mode, &forward)?;
+    let backward = batch_norm.bind_backward(&shape, mode, &backward)?;
+    if let Some(traversal) = forced(context)
+        && [&forward, &backward].iter().all(|operation| operation.plan().traversal() != Some(traversal))
+    {
+        return Err(NoChoice(traversal).into());
+    }
     submit::<BatchNormError>(context, |encoder| {
-        batch_norm.bind_forward(&shape, mode, &forward)?.record(&mut *encoder)?;
-        batch_norm.bind_backward(&shape, mode, &backward)?.record(encoder)
+        forward.record(&mut *encoder)?;
+        backward.record(encoder)
     })?;
 
     let mut outputs = Outputs::default();

@@ -5,6 +5,7 @@ mod report;
 
 use crate::environment::{Environment, write_json};
 use crate::run_case::{RunError, run_case};
+use crate::traversal::Forced;
 use crate::{adapter, progress};
 use destination::Destination;
 use report::{Report, Tally};
@@ -21,7 +22,8 @@ use wgpu_batchnorm_oracle::{Case, find_cases, judge};
 Example: batchnorm verify tests/cases --save-outputs /tmp/outputs
 
 A line for each case: its verdict, its worst error in units of the bound that it must meet, and in units \
-of the error of PyTorch's float32 result. What is not implemented yet is skipped. A file without expected \
+of the error of PyTorch's float32 result. What is not implemented yet, or cannot be traversed in the way that \
+--traversal asks for, is skipped, and the reason is given. A file without expected \
 values is computed, and counts as passed. The exit status is 1 if a case failed.")]
 pub(crate) struct Arguments {
     /// Case files, and folders that are searched for *.safetensors; links are followed.
@@ -33,6 +35,8 @@ pub(crate) struct Arguments {
     /// Run on the first adapter whose name contains this; see `batchnorm info`.
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    #[command(flatten)]
+    forced: Forced,
     /// Write all verdicts, tensor by tensor, into this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -56,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     }
     let destination =
         arguments.save_outputs.as_ref().map(|folder| Destination::new(folder, &paths)).transpose()?;
-    let context = adapter::open(arguments.adapter.as_deref())?;
+    let context = arguments.forced.on(&adapter::open(arguments.adapter.as_deref())?);
     let environment = Environment::of(&context);
     writeln!(out, "{} on {}", counted(paths.len(), "case"), environment.adapter)?;
 
@@ -88,7 +92,7 @@ fn verify(context: &Context, path: &Path, destination: Option<&Destination>) -> 
     };
     let outputs = match run_case(context, &case) {
         Ok(outputs) => outputs,
-        Err(RunError::Unsupported(reason)) => return Report::skipped(path, reason),
+        Err(RunError::Unsupported(reason) | RunError::Inapplicable(reason)) => return Report::skipped(path, reason),
         Err(RunError::Failed(error)) => return Report::failed(path, error.to_string()),
     };
     // Also what fails is saved: that is when one wants to look at it.
