@@ -1,12 +1,13 @@
 //! How fast the baseline is: milliseconds of each pass on the `quick` shapes, or on those given as N,C,S,
-//! in both layouts, beside a copy of the same bytes with as many threads.
+//! in both layouts, beside a copy of the same bytes with as many threads. Passes marked `new` write to
+//! memory that they allocate, as PyTorch's do: beyond 32 MiB (glibc) that is fresh pages every time.
 //!
 //! ```sh
 //! RAYON_NUM_THREADS=2 cargo run --release -p wgpu-batchnorm-baseline --example speed -- 30 64,64,3136
 //! ```
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use wgpu_batchnorm::{Layout, Shape};
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // This thread works too, instead of waking others and waiting for them.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     println!("{} threads, f32, {repetitions} repetitions", rayon::current_num_threads());
-    println!("{:<26} {:<13} {:>10} {:>10} {:>10}", "shape", "pass", "median ms", "min ms", "max ms");
+    println!("{:<26} {:<16} {:>10} {:>10} {:>10}", "shape", "pass", "median ms", "min ms", "max ms");
     for [n, c, s] in shapes {
         for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
             let sizes = match layout {
@@ -61,18 +62,22 @@ fn time(shape: Shape, repetitions: usize) -> Result<(), Box<dyn Error>> {
     let statistics = forward_train(shape, &x, weight, bias, EPS, &mut out)?;
 
     let mut row = |name: &str, pass: &mut Pass| {
-        let mut ms = Vec::new();
-        for repetition in 0..WARM_UP + repetitions {
+        let mut reused = Vec::new();
+        for _ in 0..WARM_UP + repetitions {
             let start = Instant::now();
             pass(&mut out)?;
-            if repetition >= WARM_UP {
-                ms.push(start.elapsed().as_secs_f64() * 1e3);
-            }
+            reused.push(start.elapsed());
         }
-        ms.sort_by(f64::total_cmp);
-        if let (Some(min), Some(median), Some(max)) = (ms.first(), ms.get(ms.len() / 2), ms.last()) {
-            println!("{:<26} {name:<13} {median:>10.3} {min:>10.3} {max:>10.3}", shape.to_string());
+        report(shape, name, &reused);
+        let mut new = Vec::new();
+        for _ in 0..WARM_UP + repetitions {
+            let start = Instant::now();
+            let mut out = vec![0.0; shape.elements()];
+            pass(&mut out)?;
+            // Freed after the clock has stopped, as in `pytorch.py`.
+            new.push(start.elapsed());
         }
+        report(shape, &format!("{name} new"), &new);
         Ok::<(), Box<dyn Error>>(())
     };
     row("copy", &mut |y| {
@@ -92,6 +97,15 @@ fn time(shape: Shape, repetitions: usize) -> Result<(), Box<dyn Error>> {
         forward_eval(shape, &x, weight, bias, mean, variance, EPS, y)?;
         Ok(())
     })
+}
+
+/// Prints the row of a pass, without the times of warming up.
+fn report(shape: Shape, name: &str, times: &[Duration]) {
+    let mut ms: Vec<_> = times.iter().skip(WARM_UP).map(|time| time.as_secs_f64() * 1e3).collect();
+    ms.sort_by(f64::total_cmp);
+    if let (Some(min), Some(median), Some(max)) = (ms.first(), ms.get(ms.len() / 2), ms.last()) {
+        println!("{:<26} {name:<16} {median:>10.3} {min:>10.3} {max:>10.3}", shape.to_string());
+    }
 }
 
 fn number(text: &str) -> Result<usize, String> {
