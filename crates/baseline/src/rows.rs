@@ -16,7 +16,7 @@ use crate::elementwise::{Affines, Gradients};
 use crate::moments::Moments;
 
 /// A row is joined from shorter ones up to about this length.
-const SHORTEST_ROW: usize = 512;
+const SHORTEST_ROW: usize = 1024;
 
 /// Columns that are summed together: their sums stay in the first-level cache.
 const TILE: usize = 1024;
