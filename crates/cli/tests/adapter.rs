@@ -242,16 +242,21 @@ fn bench_measures_and_writes_json() {
     assert_eq!(forward.len(), 4);
     for row in forward {
         assert_eq!(row["accuracy"]["passed"], true);
-        for number in ["moves", "bytes", "bytes_per_second", "share_of_copy", "speed_up"] {
+        let numbers = ["moves", "bytes", "bytes_per_second", "share_of_copy", "speed_up"];
+        for number in numbers.into_iter().chain(["scratch_bytes", "scratch_share"]) {
             assert!(row[number].as_f64().unwrap() > 0.0, "{number}");
         }
+        // These are so small that no affordable number of sets fills a cache, which is said.
+        let turns = &row["turns"];
+        assert!(turns["sets"].as_u64().unwrap() > 1000 && turns["cached"] == true, "{turns}");
     }
+    assert!(run.stdout.contains("a cache may hold their tensors"), "{}", run.stdout);
 }
 
 fn bench_measures_every_feature() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("bench.json");
-    let arguments = "bench --shape 4,6,5,3 --repetitions 1 --features --steps --json";
+    let arguments = "bench --shape 4,6,5,3 --repetitions 1 --features --steps --warm-cache --json";
     let run = run(program().args(arguments.split_whitespace()).arg(&file));
     let parts = ["residual + relu: backward", "double backward", "folded form", "double_backward_apply"];
     run.expect(0, &parts);

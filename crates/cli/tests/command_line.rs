@@ -32,6 +32,8 @@ fn every_command_has_help_with_an_example() {
         "--batch",
         "--adapter",
         "--json",
+        "--warm-cache",
+        "--cache-mib",
         "--repetitions",
         "--steps",
         "--features",
@@ -45,6 +47,7 @@ fn every_command_has_help_with_an_example() {
         "googlenet-v3",
         "hard",
         "quick",
+        "growth",
         "Example: batchnorm bench",
     ];
     batchnorm("bench --help").expect(0, &options);
@@ -71,6 +74,7 @@ fn wrong_numbers_are_refused() {
     batchnorm("bench --repetitions 0").expect_error(2, &["--repetitions"]);
     batchnorm("bench --ghost 0").expect_error(2, &["--ghost"]);
     batchnorm("bench --shapes quick --shape 8,8").expect_error(2, &["cannot be used with"]);
+    batchnorm("bench --warm-cache --cache-mib 8").expect_error(2, &["cannot be used with"]);
 }
 
 #[test]

@@ -54,6 +54,15 @@ impl Copier {
         self.variants.iter().map(|variant| self.bind_variant(variant, from, to)).collect()
     }
 
+    /// The same for several pairs of ranges that take turns: of each variant, the copies of all pairs.
+    pub(crate) fn bind_turns<'a>(
+        &self,
+        pairs: impl Iterator<Item = (&'a BufferRange, &'a BufferRange)> + Clone,
+    ) -> Vec<Vec<Copy>> {
+        let bind = |variant| pairs.clone().map(|(from, to)| self.bind_variant(variant, from, to)).collect();
+        self.variants.iter().map(bind).collect()
+    }
+
     fn bind_variant(&self, variant: &Variant, from: &BufferRange, to: &BufferRange) -> Copy {
         let limits = self.context.device().limits();
         let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(VECTOR_BYTES);

@@ -5,15 +5,20 @@ use super::accuracy::{Accuracy, Judge};
 use super::config::{Config, EPS};
 use super::copy::Copier;
 use super::data::Data;
+use super::eviction::Eviction;
 use super::features::Variation;
 use super::replicas::Replicas;
 use super::row::{Pass, Row};
+use super::scratch::Scratch;
 use super::shapes::BenchShape;
 use super::subject::Subject;
 use super::summary::Summary;
-use super::tensors::Tensors;
+use super::tensors::Turn;
 use super::timer::Timer;
+use super::turns::Cache;
 use anyhow::Context as _;
+use std::cell::{Cell, RefCell};
+use std::time::Instant;
 use wgpu_batchnorm::{BoundOperation, Context, Layout, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
 
@@ -25,6 +30,9 @@ pub(crate) struct Bench<'a> {
     pub(crate) repetitions: usize,
     /// Whether each step gets a row.
     pub(crate) steps: bool,
+    pub(crate) cache: Cache,
+    /// Of the CPU, where it is not to be warm either.
+    pub(crate) eviction: Option<RefCell<Eviction>>,
 }
 
 /// What was found out about one shape, layout and variation.
@@ -38,6 +46,7 @@ pub(crate) struct Measured {
 struct Timed<'a> {
     pass: Pass,
     moves: f64,
+    scratch_bytes: Option<u64>,
     accuracy: Option<Accuracy>,
     /// Seconds of one run, of so many in a row.
     run: Box<dyn Fn(u32) -> anyhow::Result<f64> + 'a>,
@@ -48,7 +57,7 @@ struct Timed<'a> {
 /// Passes on the adapter, checked and ready to be timed.
 enum Ready {
     Subject(Box<Subject>),
-    Replicas(Replicas),
+    Replicas { replicas: Replicas, turn: Turn },
 }
 
 /// Seconds that one measurement takes at least, as far as repeating what is measured can do that.
@@ -80,36 +89,41 @@ impl Bench<'_> {
             data.dy[index] = 0.0;
         }
         let judge = Judge::new(&data, config)?;
-        let (ready, accuracies) = self.ready(&data, config, passes, &judge)?;
+        // A pass reads a tensor and writes one; statistics, and some steps, only read one.
+        let only_reads = self.steps || passes.contains(&Pass::Statistics);
+        let footprint = if only_reads { 1 } else { 2 };
+        let (ready, accuracies) = self.ready(&data, config, passes, (&judge, footprint))?;
         let checked_channels = judge.subset();
         drop(judge);
 
         let mut timed = Vec::new();
-        let tensors = match &ready {
+        let (turns, distance) = match &ready {
             Ready::Subject(subject) => {
-                for ((pass, operation), accuracy) in subject.operations.iter().zip(accuracies) {
-                    timed.extend(self.timed(*pass, operation, accuracy));
+                for ((pass, operations), accuracy) in subject.operations.iter().zip(accuracies) {
+                    timed.extend(self.timed(*pass, operations, accuracy)?);
                 }
-                &subject.tensors
+                (&subject.turns[..], Some(subject.distance))
             }
-            Ready::Replicas(replicas) => {
+            Ready::Replicas { replicas, turn } => {
                 for (&pass, accuracy) in passes.iter().zip(accuracies) {
                     let run = move |repeats| replicas.run(pass, repeats);
                     timed.push(Timed::new(pass, replicas.moves(pass)?, run).checked(accuracy));
                 }
-                replicas.tensors().context("there are no replicas")?
+                // What the host does in between takes longer than any cache helps.
+                (std::slice::from_ref(turn), None)
             }
         };
-        let mut copies = self.copies(tensors);
+        let mut copies = self.copies(turns);
         // The baseline knows float32 alone, and no options.
         let on_cpu = label.is_none() && *config == Config::default() && passes == ON_CPU;
         let cpu = self.rounds(&mut copies, &mut timed, on_cpu.then_some(&data))?;
 
         let copy = copies.iter().map(Timed::summary).min_by(|a, b| a.median_ms.total_cmp(&b.median_ms));
         let copy = copy.context("there is no copy kernel")?;
-        let copied = tensors.x.shape().elements() as f64 * config.dtype().bytes() as f64;
+        let copied = turns.first().map_or(0, |turn| turn.x.size) as f64;
         let rate = COPY_MOVES * copied / (copy.median_ms * 1e-3);
-        let row = |what| Row::new((shape, layout), (config, label), what, rate);
+        let row = |what| Row::new((shape, layout), (config, label), what, rate).in_turns(distance);
+        let tensor_bytes = elements as f64 * config.dtype().bytes() as f64;
         let mut rows = Vec::new();
         // One copy a shape is enough to read.
         if passes == ON_CPU {
@@ -119,7 +133,8 @@ impl Bench<'_> {
             let place = ON_CPU.iter().position(|&pass| pass == timed.pass);
             let cpu = place.zip(cpu).map(|(place, cpu)| cpu[place]);
             let row = row((timed.pass, timed.moves, timed.summary()));
-            rows.push(row.compared(cpu).checked(timed.accuracy));
+            let scratch = timed.scratch_bytes.map(|bytes| Scratch::new(bytes, tensor_bytes));
+            rows.push(row.compared(cpu).checked(timed.accuracy).with_scratch(scratch));
         }
         Ok(Measured { rows, checked_channels })
     }
@@ -129,37 +144,46 @@ impl Bench<'_> {
         data: &Data,
         config: &Config,
         passes: &[Pass],
-        judge: &Judge<'_>,
+        (judge, footprint): (&Judge<'_>, u64),
     ) -> anyhow::Result<(Ready, Vec<Accuracy>)> {
         if config.synchronized {
             let replicas = Replicas::new(self.context, data, config)?;
             let accuracies = replicas.check(judge, passes)?;
-            return Ok((Ready::Replicas(replicas), accuracies));
+            let turn = replicas.tensors().context("there are no replicas")?.turn();
+            return Ok((Ready::Replicas { replicas, turn }, accuracies));
         }
-        let subject = Subject::new(self.context, data, config, passes)?;
+        let subject = Subject::new(self.context, data, config, passes, (self.cache, footprint))?;
         let accuracies = subject.check(judge)?;
         Ok((Ready::Subject(Box::new(subject)), accuracies))
     }
 
     /// A pass, and after it its steps, each to be run by itself. Those of evaluation are among those of
     /// training.
-    fn timed<'t>(&'t self, pass: Pass, operation: &'t BoundOperation, accuracy: Accuracy) -> Vec<Timed<'t>> {
-        let plan = operation.plan();
-        let timed = self.recorded(pass, plan.moves(), |pass| Ok(operation.record(pass)?));
-        let mut timed = vec![timed.checked(accuracy)];
+    fn timed<'t>(
+        &'t self,
+        pass: Pass,
+        operations: &'t [BoundOperation],
+        accuracy: Accuracy,
+    ) -> anyhow::Result<Vec<Timed<'t>>> {
+        let plan = operations.first().context("nothing is bound")?.plan();
+        let timed =
+            self.recorded(pass, plan.moves(), operations, |operation, pass| Ok(operation.record(pass)?));
+        let mut timed = vec![timed.needing(plan.workspace_bytes()).checked(accuracy)];
         let has = |step: &Step| plan.dispatches().iter().any(|dispatch| dispatch.step() == *step);
         for step in Step::ALL.into_iter().filter(has).filter(|_| self.steps && pass != Pass::Evaluation) {
-            let record = move |pass: &mut wgpu::ComputePass<'_>| Ok(operation.record_step(pass, step)?);
-            timed.push(self.recorded(Pass::Step(step.stem()), plan.moves_of(step), record));
+            let (row, moves) = (Pass::Step(step.stem()), plan.moves_of(step));
+            timed.push(self.recorded(row, moves, operations, move |operation, pass| {
+                Ok(operation.record_step(pass, step)?)
+            }));
         }
-        timed
+        Ok(timed)
     }
 
     /// The variants of the copy kernel, over the bytes of x.
-    fn copies<'t>(&'t self, tensors: &Tensors) -> Vec<Timed<'t>> {
-        let copies = self.copier.bind(tensors.x.range(), tensors.y.range()).into_iter();
-        let copies = copies.map(|copy| {
-            self.recorded(Pass::Copy, COPY_MOVES, move |pass| {
+    fn copies<'t>(&'t self, turns: &[Turn]) -> Vec<Timed<'t>> {
+        let bound = self.copier.bind_turns(turns.iter().map(|turn| (&turn.x, &turn.y)));
+        let copies = bound.into_iter().map(|copies| {
+            self.recorded(Pass::Copy, COPY_MOVES, copies, |copy, pass| {
                 copy.record(pass);
                 Ok(())
             })
@@ -167,12 +191,22 @@ impl Bench<'_> {
         copies.collect()
     }
 
-    fn recorded<'t>(
+    /// Times what `record` records of `items`, which take turns.
+    fn recorded<'t, T: 't>(
         &'t self,
         pass: Pass,
         moves: f64,
-        record: impl Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 't,
+        items: impl AsRef<[T]> + 't,
+        record: impl Fn(&T, &mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 't,
     ) -> Timed<'t> {
+        // Measurements go on where the last one stopped, so that each item comes round equally late.
+        let next = Cell::new(0);
+        let record = move |pass: &mut wgpu::ComputePass<'_>| {
+            let items = items.as_ref();
+            let index = next.get() % items.len().max(1);
+            next.set(index + 1);
+            items.get(index).map_or(Ok(()), |item| record(item, pass))
+        };
         Timed::new(pass, moves, move |repeats| self.timer.time(repeats, &record))
     }
 
@@ -190,29 +224,62 @@ impl Bench<'_> {
             timed.warm_up()?;
         }
         if let Some(data) = on_cpu {
-            run_on_cpu(data, &mut out)?;
+            self.run_on_cpu(data, &mut out)?;
         }
         for _ in 0..self.repetitions {
             for timed in copies.iter_mut().chain(&mut *timed) {
                 timed.run()?;
             }
             if let Some(data) = on_cpu {
-                for (times, seconds) in cpu.iter_mut().zip(run_on_cpu(data, &mut out)?) {
+                for (times, seconds) in cpu.iter_mut().zip(self.run_on_cpu(data, &mut out)?) {
                     times.push(seconds);
                 }
             }
         }
         Ok(on_cpu.map(|_| cpu.map(|seconds| Summary::of(&seconds))))
     }
+
+    /// Seconds of the CPU baseline: forward in training, forward in evaluation, backward.
+    fn run_on_cpu(&self, data: &Data, out: &mut [f32]) -> anyhow::Result<[f64; 3]> {
+        let Data { shape, x, dy, weight, bias, running, .. } = data;
+        let (weight, bias, eps) = (Some(&weight[..]), Some(&bias[..]), EPS as f32);
+        let start = || {
+            if let Some(eviction) = &self.eviction {
+                eviction.borrow_mut().evict();
+            }
+            Instant::now()
+        };
+        let clock = start();
+        let statistics = baseline::forward_train(*shape, x, weight, bias, eps, out)?;
+        let forward = clock.elapsed();
+        let clock = start();
+        baseline::forward_eval(*shape, x, weight, bias, &running.mean, &running.var, eps, out)?;
+        let evaluation = clock.elapsed();
+        let clock = start();
+        baseline::backward(*shape, x, dy, weight, &statistics, out)?;
+        Ok([forward, evaluation, clock.elapsed()].map(|time| time.as_secs_f64()))
+    }
 }
 
 impl<'a> Timed<'a> {
     fn new(pass: Pass, moves: f64, run: impl Fn(u32) -> anyhow::Result<f64> + 'a) -> Self {
-        Self { pass, moves, accuracy: None, run: Box::new(run), repeats: 1, seconds: Vec::new() }
+        Self {
+            pass,
+            moves,
+            scratch_bytes: None,
+            accuracy: None,
+            run: Box::new(run),
+            repeats: 1,
+            seconds: Vec::new(),
+        }
     }
 
     fn checked(self, accuracy: Accuracy) -> Self {
         Self { accuracy: Some(accuracy), ..self }
+    }
+
+    fn needing(self, scratch_bytes: u64) -> Self {
+        Self { scratch_bytes: Some(scratch_bytes), ..self }
     }
 
     /// Runs it until it is warm, and decides how often a measurement repeats it.
@@ -231,18 +298,4 @@ impl<'a> Timed<'a> {
     fn summary(&self) -> Summary {
         Summary::of(&self.seconds)
     }
-}
-
-/// Seconds of the CPU baseline: forward in training, forward in evaluation, backward.
-fn run_on_cpu(data: &Data, out: &mut [f32]) -> anyhow::Result<[f64; 3]> {
-    let Data { shape, x, dy, weight, bias, running, .. } = data;
-    let (weight, bias, eps) = (Some(&weight[..]), Some(&bias[..]), EPS as f32);
-    let mut clock = std::time::Instant::now();
-    let mut lap = || std::mem::replace(&mut clock, std::time::Instant::now()).elapsed().as_secs_f64();
-    let statistics = baseline::forward_train(*shape, x, weight, bias, eps, out)?;
-    let forward = lap();
-    baseline::forward_eval(*shape, x, weight, bias, &running.mean, &running.var, eps, out)?;
-    let evaluation = lap();
-    baseline::backward(*shape, x, dy, weight, &statistics, out)?;
-    Ok([forward, evaluation, lap()])
 }

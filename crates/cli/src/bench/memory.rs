@@ -21,9 +21,23 @@ pub(crate) fn reason_to_skip(context: &Context, shape: &Shape, extra: bool) -> O
         let reason = format!("a tensor has {tensor} bytes, and the adapter's buffers at most {largest}");
         return Some(reason);
     }
+    reason(tensor, extra, shares_memory(context), available()?)
+}
+
+/// How many sets of so many bytes there is memory for besides what a shape takes, where the host's is the
+/// adapter's too; elsewhere the adapter itself says when it has no more.
+pub(crate) fn affordable(context: &Context, set_bytes: u64) -> u64 {
+    match available().filter(|_| shares_memory(context)) {
+        // Half of what is left, as it is needed for fetching results too.
+        Some(bytes) => 1 + bytes / 2 / set_bytes.max(1),
+        None => u64::MAX,
+    }
+}
+
+/// Whether the adapter has no memory of its own.
+fn shares_memory(context: &Context) -> bool {
     let kind = context.device().adapter_info().device_type;
-    let shared = matches!(kind, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu);
-    reason(tensor, extra, shared, available()?)
+    matches!(kind, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu)
 }
 
 fn reason(tensor: u64, extra: bool, shared: bool, available: u64) -> Option<String> {

@@ -4,17 +4,20 @@ mod accuracy;
 mod config;
 mod copy;
 mod data;
+mod eviction;
 mod features;
 mod measure;
 mod memory;
 mod replicas;
 mod report;
 mod row;
+mod scratch;
 mod shapes;
 mod subject;
 mod summary;
 mod tensors;
 mod timer;
+mod turns;
 
 use crate::environment::{Environment, write_json};
 use crate::traversal::Forced;
@@ -22,14 +25,17 @@ use crate::{adapter, progress};
 use anyhow::Context as _;
 use config::Config;
 use copy::Copier;
+use eviction::Eviction;
 use measure::{Bench, Measured};
 use report::{Note, Record};
 use shapes::{BenchShape, Layouts, ShapeSet, layout_name};
+use std::cell::RefCell;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use timer::Timer;
+use turns::{CACHE_MIB, Cache};
 use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
 
 /// Check every result against the reference, then time all passes against a copy and the CPU baseline.
@@ -39,9 +45,11 @@ Example: batchnorm bench --shapes quick --layout both --json quick.json
          batchnorm bench --shape 32,64,28,28 --dtype f16 --activation relu --residual
 
 Columns: milliseconds (median, and half the distance of the quartiles), bytes per second, their share of \
-what a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that the bytes \
-count, the CPU baseline on the same data, and how many times as fast we are. The last one is the largest \
-error in units of the bound it must meet: above 1 it says ACCURACY FAIL, and the exit status is 1.")]
+what a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that were \
+planned, the megabytes these are, scratch memory and its share of the tensor, the CPU baseline on the same \
+data, and how many times as fast we are. The last one is the largest error in units of the bound it must \
+meet: above 1 it says ACCURACY FAIL, and the exit status is 1. A ! marks figures whose spread makes them \
+worthless, and scratch memory beyond its limits.")]
 pub(crate) struct Arguments {
     /// A set of shapes; quick on a CPU adapter and resnet50 on any other if nothing is said.
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "shape")]
@@ -69,6 +77,12 @@ pub(crate) struct Arguments {
     /// Measure everything else too that the operator can do, with the settings below as far as they go with it.
     #[arg(long)]
     features: bool,
+    /// Tensors take turns until so many MiB lie between two uses of one, so that no cache holds them.
+    #[arg(long, value_name = "MIB", default_value_t = CACHE_MIB)]
+    cache_mib: u32,
+    /// Use the same tensors in every run: a cache may hold them.
+    #[arg(long, conflicts_with = "cache_mib")]
+    warm_cache: bool,
     #[command(flatten)]
     forced: Forced,
     #[command(flatten)]
@@ -77,17 +91,19 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let context = arguments.forced.on(&adapter::open(arguments.adapter.as_deref())?);
-    let shapes = shapes(arguments, &context);
+    let shapes = shapes(arguments, &context)?;
     // This thread works too, instead of waking others and waiting for them.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     let copier = Copier::new(&context);
     let timer = Timer::new(&context, &copier)?;
     let repetitions = arguments.repetitions.get();
+    let cold = (!arguments.warm_cache).then_some(u64::from(arguments.cache_mib) << 20);
     let mut record = Record {
         environment: Environment::of(&context),
         clock: timer.clock().clone(),
         cpu: cpu_name(),
         cpu_threads: rayon::current_num_threads(),
+        cache_bytes: cold,
         repetitions,
         config: arguments.config,
         rows: Vec::new(),
@@ -96,7 +112,15 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     record.write_head(out)?;
     out.flush()?;
 
-    let bench = Bench { context: &context, copier, timer, repetitions, steps: arguments.steps };
+    let bench = Bench {
+        context: &context,
+        copier,
+        timer,
+        repetitions,
+        steps: arguments.steps,
+        cache: cold.map_or(Cache::Warm, |bytes| Cache::Cold { bytes }),
+        eviction: cold.map(|bytes| RefCell::new(Eviction::new(bytes))),
+    };
     let layouts = arguments.layout.all();
     let bar = progress::bar(shapes.len() * layouts.len());
     let mut result = Ok(());
@@ -123,10 +147,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
 }
 
 /// The shapes that the arguments ask for on this adapter.
-fn shapes(arguments: &Arguments, context: &Context) -> Vec<BenchShape> {
+fn shapes(arguments: &Arguments, context: &Context) -> anyhow::Result<Vec<BenchShape>> {
     let kind = context.traits().kind;
     let shapes = if arguments.shape.is_empty() {
-        arguments.shapes.unwrap_or_else(|| ShapeSet::default_for(kind)).shapes(kind)
+        arguments.shapes.unwrap_or_else(|| ShapeSet::default_for(kind)).shapes(kind)?
     } else {
         arguments.shape.clone()
     };
@@ -134,7 +158,7 @@ fn shapes(arguments: &Arguments, context: &Context) -> Vec<BenchShape> {
         Some(batch) => shape.with_batch(batch.get()),
         None => shape,
     };
-    shapes.into_iter().map(with_batch).collect()
+    Ok(shapes.into_iter().map(with_batch).collect())
 }
 
 /// Adds the rows of one shape to the record, or notes why some are missing.
@@ -165,7 +189,7 @@ fn measure(
                 let dtype = config.dtype.name();
                 // The other variations have the same to say.
                 let is_first = index == 0;
-                if let Some(listed) = shape.listed_as.filter(|&listed| is_first && listed != dtype) {
+                if let Some(listed) = shape.listed_as.as_ref().filter(|&listed| is_first && listed != dtype) {
                     note(format!("listed as {listed}, measured as {dtype}"));
                 }
                 if let Some(count) = checked_channels.filter(|_| is_first) {

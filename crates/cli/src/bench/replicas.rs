@@ -67,8 +67,12 @@ impl Replicas {
     fn run_one(&self, replica: &Replica, pass: Pass) -> anyhow::Result<()> {
         let (Replica { shape, tensors, layer }, mode) = (replica, self.config.mode());
         Ok(match pass {
-            Pass::Forward => pollster::block_on(layer.submit_forward(shape, &tensors.forward(mode))),
-            Pass::Backward => pollster::block_on(layer.submit_backward(shape, &tensors.backward(mode))),
+            Pass::Forward => {
+                pollster::block_on(layer.submit_forward(shape, &tensors.forward(&tensors.turn(), mode)))
+            }
+            Pass::Backward => {
+                pollster::block_on(layer.submit_backward(shape, &tensors.backward(&tensors.turn(), mode)))
+            }
             _ => anyhow::bail!("{} is not synchronized", pass.name()),
         }?)
     }

@@ -2,11 +2,12 @@
 
 use super::config::Config;
 use super::row::{Pass, Row};
+use super::scratch::{self, Scratch};
 use super::shapes::layout_name;
 use super::summary::{WORTHLESS_SPREAD, geometric_mean};
 use super::timer::Clock;
 use crate::environment::Environment;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
 use wgpu_batchnorm::Layout;
@@ -21,7 +22,7 @@ pub(crate) struct Note {
 
 /// The columns that hold numbers, from milliseconds to the speed-up.
 const FIRST_NUMBER: usize = 3;
-const LAST_NUMBER: usize = 8;
+const LAST_NUMBER: usize = 10;
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -31,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) clock: Clock,
     pub(crate) cpu: String,
     pub(crate) cpu_threads: usize,
+    /// Bytes that a cache may hold between two uses of a tensor; none if it may hold a tensor too.
+    pub(crate) cache_bytes: Option<u64>,
     pub(crate) repetitions: usize,
     /// Of all rows, as far as they do not say otherwise.
     pub(crate) config: Config,
@@ -50,6 +53,10 @@ impl Record {
         writeln!(out, "times    {}", self.clock)?;
         writeln!(out, "CPU      baseline on {} threads of {}", self.cpu_threads, self.cpu)?;
         writeln!(out, "layer    {}", self.config)?;
+        match self.cache_bytes {
+            Some(bytes) => writeln!(out, "cache    cold: tensors take turns, {} MiB apart", bytes >> 20)?,
+            None => writeln!(out, "cache    warm: the same tensors in every run")?,
+        }
         writeln!(out, "medians of {}, ± half the distance of the quartiles", self.repetitions)?;
         if !self.environment.optimized {
             writeln!(
@@ -71,6 +78,7 @@ impl Record {
             let percent = WORTHLESS_SPREAD * 100.0;
             writeln!(out, "! the quartiles are more than {percent:.0} % apart: repeat on a quiet machine")?;
         }
+        self.write_doubts(out)?;
         self.write_networks(out)?;
         for pass in [Pass::Forward, Pass::Evaluation, Pass::Backward] {
             let rows = self.rows.iter().filter(|row| row.is_plain(pass));
@@ -84,6 +92,28 @@ impl Record {
             0 => Ok(()),
             failures => writeln!(out, "ACCURACY FAIL in {failures} of {} rows", self.rows.len()),
         }
+    }
+
+    /// What a reader should know before believing the figures.
+    fn write_doubts(&self, out: &mut dyn Write) -> io::Result<()> {
+        let over: Vec<_> = self.rows.iter().filter_map(|row| row.scratch).filter(Scratch::is_over).collect();
+        if !over.is_empty() {
+            let (rows, percent, mib) = (over.len(), scratch::MOST_SHARE * 100.0, scratch::MOST_BYTES >> 20);
+            writeln!(
+                out,
+                "! scratch memory beyond {percent:.0} % of the tensor or {mib} MiB in {rows} rows"
+            )?;
+        }
+        let cached = |row: &&Row| row.turns.is_some_and(|turns| turns.cached);
+        let cached = self.rows.iter().filter(cached).count();
+        if let Some(bytes) = self.cache_bytes.filter(|_| cached > 0) {
+            let mib = bytes >> 20;
+            writeln!(
+                out,
+                "! {cached} rows touch less than {mib} MiB in all turns: a cache may hold their tensors"
+            )?;
+        }
+        Ok(())
     }
 
     /// What all layers of a network take together, where the shapes are those of one.
@@ -112,6 +142,8 @@ impl Record {
             "GB/s",
             "of copy",
             "moves",
+            "MB",
+            "scratch",
             "CPU ms",
             "speed-up",
             "error/bound",
@@ -123,6 +155,10 @@ impl Record {
             column.set_padding((0, 1));
             if (FIRST_NUMBER..=LAST_NUMBER).contains(&index) {
                 column.set_cell_alignment(CellAlignment::Right);
+            }
+            // What no row has, such as a CPU that knows no 16-bit elements.
+            if self.rows.iter().all(|row| row.cells()[index].is_empty()) {
+                column.set_constraint(ColumnConstraint::Hidden);
             }
         }
         table
@@ -154,6 +190,7 @@ mod tests {
             clock: Clock::Wall { reason: name() },
             cpu: name(),
             cpu_threads: 2,
+            cache_bytes: Some(256 << 20),
             repetitions: seconds.len(),
             config,
             rows: vec![row.compared(Some(Summary::of(&[0.010]))).checked(Some(accuracy))],

@@ -2,8 +2,10 @@
 
 use super::accuracy::Accuracy;
 use super::config::Config;
+use super::scratch::Scratch;
 use super::shapes::{BenchShape, layout_name};
 use super::summary::Summary;
+use super::turns::Turns;
 use serde::Serialize;
 use wgpu_batchnorm::Layout;
 
@@ -74,6 +76,11 @@ pub(crate) struct Row {
     /// Its time over ours.
     pub(crate) speed_up: Option<f64>,
     accuracy: Option<Accuracy>,
+    /// Of a whole pass.
+    #[serde(flatten)]
+    pub(crate) scratch: Option<Scratch>,
+    /// Where sets of tensors take turns, or could.
+    pub(crate) turns: Option<Turns>,
 }
 
 impl Row {
@@ -103,7 +110,17 @@ impl Row {
             cpu: None,
             speed_up: None,
             accuracy: None,
+            scratch: None,
+            turns: None,
         }
+    }
+
+    pub(crate) fn with_scratch(self, scratch: Option<Scratch>) -> Self {
+        Self { scratch, ..self }
+    }
+
+    pub(crate) fn in_turns(self, turns: Option<Turns>) -> Self {
+        Self { turns, ..self }
     }
 
     /// The row with how right the results are, if they were checked.
@@ -138,7 +155,7 @@ impl Row {
         self.time.is_worthless() || self.cpu.is_some_and(|cpu| cpu.is_worthless())
     }
 
-    pub(crate) fn cells(&self) -> [String; 10] {
+    pub(crate) fn cells(&self) -> [String; 12] {
         let bytes = |text: String| if self.moves > 0.0 { text } else { String::new() };
         [
             self.shape.clone(),
@@ -148,6 +165,8 @@ impl Row {
             bytes(format!("{:.1}", self.bytes_per_second * 1e-9)),
             bytes(format!("{:.0} %", self.share_of_copy * 100.0)),
             bytes(format!("{:.1}", self.moves)),
+            bytes(format!("{:.1}", self.bytes * 1e-6)),
+            self.scratch.map(|scratch| scratch.to_string()).unwrap_or_default(),
             self.cpu.as_ref().map(milliseconds).unwrap_or_default(),
             self.speed_up.map(|speed_up| format!("{speed_up:.2}×")).unwrap_or_default(),
             self.accuracy.map(|accuracy| accuracy.to_string()).unwrap_or_default(),

@@ -1,6 +1,9 @@
 //! The shapes that are measured: layers of known networks, hard cases, and those of the caller.
 
+use anyhow::Context as _;
 use clap::ValueEnum;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use wgpu_batchnorm::{DeviceKind, Layout, Shape, ShapeError};
@@ -17,6 +20,8 @@ pub(crate) enum ShapeSet {
     Hard,
     /// Three layers that take little time.
     Quick,
+    /// One layer from 10⁴ to 10⁸ elements: how the time of an element grows.
+    Growth,
 }
 
 /// Which layouts to measure.
@@ -46,68 +51,30 @@ pub(crate) fn layout_name(layout: Layout) -> &'static str {
 }
 
 /// A shape to measure: N, C and the spatial sizes, whatever the layout.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct BenchShape {
-    sizes: Vec<usize>,
+    pub(crate) sizes: Vec<usize>,
     /// How many layers of the network have it.
+    #[serde(default = "one")]
     pub(crate) layers: usize,
     /// The element type the shape is listed with, where that is not f32.
-    pub(crate) listed_as: Option<&'static str>,
+    pub(crate) listed_as: Option<String>,
 }
 
-/// Channels, size of the square plane, layers.
-type Layers = &'static [(usize, usize, usize)];
+fn one() -> usize {
+    1
+}
 
-const RESNET50: Layers = &[
-    (64, 112, 1),
-    (64, 56, 6),
-    (256, 56, 4),
-    (128, 56, 1),
-    (128, 28, 7),
-    (512, 28, 5),
-    (256, 28, 1),
-    (256, 14, 11),
-    (1024, 14, 7),
-    (512, 14, 1),
-    (512, 7, 5),
-    (2048, 7, 4),
-];
+/// The sets of shapes that all programs of the benchmark share, the peers too.
+const SETS: &str = include_str!("../../../../benches/shapes.json");
 
-const GOOGLENET_V3: Layers = &[
-    (32, 149, 1),
-    (32, 147, 1),
-    (64, 147, 1),
-    (80, 73, 1),
-    (192, 71, 1),
-    (64, 35, 12),
-    (48, 35, 3),
-    (96, 35, 7),
-    (32, 35, 1),
-    (384, 17, 1),
-    (96, 17, 1),
-    (192, 17, 26),
-    (128, 17, 6),
-    (160, 17, 12),
-    (320, 8, 3),
-    (192, 8, 3),
-    (384, 8, 12),
-    (448, 8, 2),
-];
-
-const QUICK: &[&[usize]] = &[&[64, 64, 56, 56], &[32, 256, 14, 14], &[64, 512, 7, 7]];
-
-/// Ends in the one that is meant for f16.
-const HARD: &[&[usize]] = &[
-    &[20, 6, 65_536],
-    &[1, 512, 65_536],
-    &[70_000, 1],
-    &[2, 70_000],
-    &[64, 257, 7, 7],
-    &[32, 3, 224, 224],
-    &[4096, 1024],
-    &[16, 32, 16, 56, 56],
-    &[4, 128, 1024, 1024],
-];
+/// A set in that file.
+#[derive(Deserialize)]
+struct Listed {
+    /// N of all shapes on a CPU adapter, if not theirs.
+    batch_on_cpu: Option<usize>,
+    shapes: Vec<BenchShape>,
+}
 
 impl ShapeSet {
     /// The set that is measured if none is named: one that the adapter gets through in a minute or two.
@@ -119,26 +86,16 @@ impl ShapeSet {
     }
 
     /// The shapes of the set.
-    pub(crate) fn shapes(self, kind: DeviceKind) -> Vec<BenchShape> {
-        let network = |batch: usize, layers: Layers| {
-            let shape = |&(channels, size, layers): &(usize, usize, usize)| BenchShape {
-                layers,
-                ..BenchShape::new(&[batch, channels, size, size])
-            };
-            layers.iter().map(shape).collect()
+    pub(crate) fn shapes(self, kind: DeviceKind) -> anyhow::Result<Vec<BenchShape>> {
+        let mut sets: BTreeMap<String, Listed> = serde_json::from_str(SETS)?;
+        let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let set = sets.remove(&name).with_context(|| format!("shapes.json has no set {name}"))?;
+        let batch = set.batch_on_cpu.filter(|_| kind == DeviceKind::Cpu);
+        let with_batch = |shape: BenchShape| match batch {
+            Some(batch) => shape.with_batch(batch),
+            None => shape,
         };
-        match self {
-            Self::Resnet50 => network(if kind == DeviceKind::Cpu { 8 } else { 64 }, RESNET50),
-            Self::GooglenetV3 => network(96, GOOGLENET_V3),
-            Self::Quick => QUICK.iter().map(|sizes| BenchShape::new(sizes)).collect(),
-            Self::Hard => {
-                let mut shapes: Vec<_> = HARD.iter().map(|sizes| BenchShape::new(sizes)).collect();
-                if let Some(last) = shapes.last_mut() {
-                    last.listed_as = Some("f16");
-                }
-                shapes
-            }
-        }
+        Ok(set.shapes.into_iter().map(with_batch).collect())
     }
 }
 
@@ -195,18 +152,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_are_complete_and_make_shapes() -> Result<(), ShapeError> {
-        let layers =
-            |set: ShapeSet| -> usize { set.shapes(DeviceKind::Gpu).iter().map(|shape| shape.layers).sum() };
-        assert_eq!(layers(ShapeSet::Resnet50), 53);
-        assert_eq!(layers(ShapeSet::GooglenetV3), 94);
+    fn sets_are_complete_and_make_shapes() -> anyhow::Result<()> {
+        let layers = |set: ShapeSet| -> anyhow::Result<usize> {
+            Ok(set.shapes(DeviceKind::Gpu)?.iter().map(|shape| shape.layers).sum())
+        };
+        assert_eq!((layers(ShapeSet::Resnet50)?, layers(ShapeSet::GooglenetV3)?), (53, 94));
         for set in ShapeSet::value_variants() {
-            for shape in set.shapes(DeviceKind::Cpu) {
+            for shape in set.shapes(DeviceKind::Cpu)? {
                 let first = shape.in_layout(Layout::ChannelsFirst)?;
                 let last = shape.in_layout(Layout::ChannelsLast)?;
                 let sizes = |shape: &Shape| (shape.samples(), shape.channels(), shape.spatial());
                 assert_eq!(sizes(&first), sizes(&last));
             }
+        }
+        let batches = [DeviceKind::Cpu, DeviceKind::Gpu].map(|kind| {
+            let shapes = ShapeSet::Resnet50.shapes(kind).unwrap_or_default();
+            shapes.iter().map(|shape| shape.sizes.first().copied().unwrap_or(0)).max()
+        });
+        assert_eq!(batches, [Some(8), Some(64)]);
+        Ok(())
+    }
+
+    #[test]
+    fn growth_goes_from_ten_thousand_to_a_hundred_million_elements() -> anyhow::Result<()> {
+        let shapes = ShapeSet::Growth.shapes(DeviceKind::Gpu)?;
+        let elements: Vec<f64> =
+            shapes.iter().map(|shape| shape.sizes.iter().product::<usize>() as f64).collect();
+        assert!(elements.first().is_some_and(|&first| (1e4..2e4).contains(&first)));
+        assert!(elements.last().is_some_and(|&last| (0.9e8..1.1e8).contains(&last)));
+        for pair in elements.windows(2) {
+            assert!((2.0..4.0).contains(&(pair[1] / pair[0])), "{pair:?}");
         }
         Ok(())
     }

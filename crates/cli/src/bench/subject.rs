@@ -4,7 +4,8 @@ use super::accuracy::{Accuracy, Judge};
 use super::config::Config;
 use super::data::Data;
 use super::row::Pass;
-use super::tensors::Tensors;
+use super::tensors::{Tensors, Turn};
+use super::turns::{Cache, Turns};
 use anyhow::Context as _;
 use wgpu_batchnorm::{BatchNorm, BoundOperation, Context, Mode, wgpu};
 
@@ -14,8 +15,11 @@ pub(crate) struct Subject {
     pub(crate) tensors: Tensors,
     /// Leaves the statistics that the other passes need, and moves no running ones.
     before: BoundOperation,
-    /// In the order in which they are to be checked.
-    pub(crate) operations: Vec<(Pass, BoundOperation)>,
+    /// In the order in which they are to be checked, each bound to the tensors of every turn; of the first
+    /// turn the results are checked.
+    pub(crate) operations: Vec<(Pass, Vec<BoundOperation>)>,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) distance: Turns,
 }
 
 impl Subject {
@@ -24,37 +28,48 @@ impl Subject {
         data: &Data,
         config: &Config,
         passes: &[Pass],
+        (cache, footprint): (Cache, u64),
     ) -> anyhow::Result<Self> {
         let (shape, mode) = (&data.shape, config.mode());
         let batch_norm = BatchNorm::new(context, config.options(shape.channels()))?;
         let tensors = Tensors::new(&batch_norm, data, config)?;
-        let bind = |pass| -> anyhow::Result<_> {
+        let (turns, distance) = tensors.turns(cache, footprint)?;
+        let bind = |pass, turn: &Turn| -> anyhow::Result<_> {
             let operation = match pass {
-                Pass::Forward => batch_norm.bind_forward(shape, mode, &tensors.forward(mode)),
+                Pass::Forward => batch_norm.bind_forward(shape, mode, &tensors.forward(turn, mode)),
                 Pass::Evaluation => {
-                    batch_norm.bind_forward(shape, Mode::EVALUATION, &tensors.forward(Mode::EVALUATION))
+                    let mode = Mode::EVALUATION;
+                    batch_norm.bind_forward(shape, mode, &tensors.forward(turn, mode))
                 }
-                Pass::Backward => batch_norm.bind_backward(shape, mode, &tensors.backward(mode)),
-                Pass::Statistics => batch_norm.bind_statistics(shape, &tensors.statistics()),
+                Pass::Backward => batch_norm.bind_backward(shape, mode, &tensors.backward(turn, mode)),
+                Pass::Statistics => batch_norm.bind_statistics(shape, &tensors.statistics(turn)),
                 Pass::MomentsBackward => {
                     let dmoments = tensors.dmoments();
-                    batch_norm.bind_moments_backward(shape, &tensors.moments_backward(&dmoments))
+                    batch_norm.bind_moments_backward(shape, &tensors.moments_backward(turn, &dmoments))
                 }
                 Pass::Fold => batch_norm.bind_fold(&tensors.fold()),
                 Pass::DoubleBackward => {
-                    let tensors = tensors.double_backward().context("there is no cotangent of dx")?;
+                    let tensors = tensors.double_backward(turn).context("there is no cotangent of dx")?;
                     batch_norm.bind_double_backward(shape, mode, &tensors)
                 }
                 Pass::Copy | Pass::Step(_) => anyhow::bail!("{} is not bound", pass.name()),
             };
-            Ok((pass, operation?))
+            Ok(operation?)
+        };
+        let bind_all = |&pass: &Pass| {
+            // Of values per channel there are no turns.
+            let turns = if pass == Pass::Fold { &turns[..1] } else { &turns[..] };
+            let operations: anyhow::Result<Vec<_>> = turns.iter().map(|turn| bind(pass, turn)).collect();
+            Ok((pass, operations?))
         };
         let before = Mode { update: false, ..mode };
         Ok(Self {
             context: context.clone(),
-            before: batch_norm.bind_forward(shape, before, &tensors.forward(before))?,
-            operations: passes.iter().copied().map(bind).collect::<Result<_, _>>()?,
+            before: batch_norm.bind_forward(shape, before, &tensors.forward(&tensors.turn(), before))?,
+            operations: passes.iter().map(bind_all).collect::<anyhow::Result<_>>()?,
             tensors,
+            turns,
+            distance,
         })
     }
 
@@ -62,8 +77,8 @@ impl Subject {
     /// training moves the running statistics.
     pub(crate) fn check(&self, judge: &Judge<'_>) -> anyhow::Result<Vec<Accuracy>> {
         self.submit(&self.before)?;
-        let check = |(pass, operation): &(Pass, BoundOperation)| {
-            self.submit(operation)?;
+        let check = |(pass, operations): &(Pass, Vec<BoundOperation>)| {
+            self.submit(operations.first().context("nothing is bound")?)?;
             judge.judge(*pass, &self.tensors.results(*pass)?)
         };
         self.operations.iter().map(check).collect()

@@ -3,10 +3,12 @@
 use super::config::Config;
 use super::data::Data;
 use super::row::Pass;
+use super::turns::{self, Cache, Turns};
+use crate::bench::memory;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BufferRange, Context, DoubleBackwardTensors, FoldTensors,
-    ForwardTensors, GivenStatistics, Mask, Mode, MomentsBackwardTensors, RunningStatistics, SavedStatistics,
-    Source, StatisticsTensors, Tensor, Vector,
+    Accumulation, BackwardTensors, BatchNorm, BufferRange, Context, DeviceError, DoubleBackwardTensors,
+    FoldTensors, ForwardTensors, GivenStatistics, Mask, Mode, MomentsBackwardTensors, RunningStatistics,
+    SavedStatistics, Source, StatisticsTensors, Tensor, Vector,
 };
 
 /// Results by name.
@@ -44,6 +46,16 @@ pub(crate) struct Tensors {
     saved_in_evaluation: SavedStatistics,
 }
 
+/// The large tensors of one turn. What is there once a channel, and the mask, all turns share.
+pub(crate) struct Turn {
+    pub(crate) x: BufferRange,
+    dy: BufferRange,
+    extra: Option<BufferRange>,
+    pub(crate) y: BufferRange,
+    dx: BufferRange,
+    dresidual: Option<BufferRange>,
+}
+
 impl Tensors {
     pub(crate) fn new(batch_norm: &BatchNorm, data: &Data, config: &Config) -> anyhow::Result<Self> {
         let (context, shape, dtype) = (batch_norm.context(), data.shape, config.dtype());
@@ -77,11 +89,58 @@ impl Tensors {
         })
     }
 
-    fn residual(&self) -> Option<BufferRange> {
-        self.extra.as_ref().filter(|_| self.config.residual).map(range)
+    /// These tensors themselves, as the only turn.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn {
+            x: range(&self.x),
+            dy: range(&self.dy),
+            extra: self.extra.as_ref().map(range),
+            y: range(&self.y),
+            dx: range(&self.dx),
+            dresidual: self.dresidual.as_ref().map(range),
+        }
     }
 
-    pub(crate) fn forward(&self, mode: Mode) -> ForwardTensors<'_> {
+    /// The turns of passes that touch at least `footprint` tensors each; fewer where memory does not last. All
+    /// have the same values, so that what one leaves for the next pass holds for the others too.
+    pub(crate) fn turns(&self, cache: Cache, footprint: u64) -> Result<(Vec<Turn>, Turns), DeviceError> {
+        let bytes = self.x.range().size;
+        let tensors = 4 + u64::from(self.extra.is_some()) + u64::from(self.dresidual.is_some());
+        let planned = cache.turns(footprint * bytes, memory::affordable(&self.context, tensors * bytes));
+        match self.more_turns(planned.sets - 1) {
+            Ok(more) => Ok((std::iter::once(self.turn()).chain(more).collect(), planned)),
+            Err(DeviceError::OutOfMemory { .. } | DeviceError::BufferTooLarge { .. }) => {
+                Ok((vec![self.turn()], cache.turns(footprint * bytes, 1)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn more_turns(&self, count: usize) -> Result<Vec<Turn>, DeviceError> {
+        let filled = |tensor| turns::like(&self.context, tensor, count, true).map(Vec::into_iter);
+        let empty = |tensor| turns::like(&self.context, tensor, count, false).map(Vec::into_iter);
+        let (mut x, mut dy, mut y, mut dx) =
+            (filled(&self.x)?, filled(&self.dy)?, empty(&self.y)?, empty(&self.dx)?);
+        let mut extra = self.extra.as_ref().map(filled).transpose()?;
+        let mut dresidual = self.dresidual.as_ref().map(empty).transpose()?;
+        let turn = || {
+            Some(Turn {
+                x: x.next()?,
+                dy: dy.next()?,
+                extra: extra.as_mut().and_then(Iterator::next),
+                y: y.next()?,
+                dx: dx.next()?,
+                dresidual: dresidual.as_mut().and_then(Iterator::next),
+            })
+        };
+        Ok(std::iter::from_fn(turn).collect())
+    }
+
+    fn residual(&self, turn: &Turn) -> Option<BufferRange> {
+        turn.extra.clone().filter(|_| self.config.residual)
+    }
+
+    pub(crate) fn forward(&self, turn: &Turn, mode: Mode) -> ForwardTensors<'_> {
         let (running, saved) = match mode {
             Mode::EVALUATION => (&self.held, &self.saved_in_evaluation),
             _ => (&self.running, &self.saved),
@@ -91,36 +150,37 @@ impl Tensors {
             bias: Some(self.bias.range().clone()),
             running: Some(running),
             given: (mode.source == Source::Given).then_some(&self.given),
-            residual: self.residual(),
+            residual: self.residual(turn),
             mask: self.mask.as_ref(),
-            ..ForwardTensors::new(range(&self.x), range(&self.y), saved)
+            ..ForwardTensors::new(turn.x.clone(), turn.y.clone(), saved)
         }
     }
 
-    pub(crate) fn backward(&self, mode: Mode) -> BackwardTensors<'_> {
+    pub(crate) fn backward(&self, turn: &Turn, mode: Mode) -> BackwardTensors<'_> {
         BackwardTensors {
-            residual: self.residual(),
+            residual: self.residual(turn),
             mask: self.mask.as_ref(),
-            dx: Some(range(&self.dx)),
-            dresidual: self.dresidual.as_ref().map(range),
+            dx: Some(turn.dx.clone()),
+            dresidual: turn.dresidual.clone(),
             dweight: Some((self.dweight.range().clone(), Accumulation::Replace)),
             dbias: Some((self.dbias.range().clone(), Accumulation::Replace)),
             dgiven: (mode.source == Source::Given).then_some(&self.dgiven),
-            ..BackwardTensors::new(range(&self.x), range(&self.dy), &self.saved)
+            ..BackwardTensors::new(turn.x.clone(), turn.dy.clone(), &self.saved)
         }
     }
 
-    pub(crate) fn statistics(&self) -> StatisticsTensors<'_> {
-        let (x, mask) = (range(&self.x), self.mask.as_ref());
+    pub(crate) fn statistics(&self, turn: &Turn) -> StatisticsTensors<'_> {
+        let (x, mask) = (turn.x.clone(), self.mask.as_ref());
         StatisticsTensors { x, mask, running: None, saved: &self.saved, workspace: None }
     }
 
     /// The gradients of mean and variance are γ and β.
     pub(crate) fn moments_backward<'a>(
         &'a self,
+        turn: &Turn,
         dmoments: &'a GivenStatistics,
     ) -> MomentsBackwardTensors<'a> {
-        let (x, dx) = (range(&self.x), range(&self.dx));
+        let (x, dx) = (turn.x.clone(), turn.dx.clone());
         let (mask, saved) = (self.mask.as_ref(), &self.saved);
         MomentsBackwardTensors { x, mask, saved, dmoments, dx, workspace: None }
     }
@@ -140,17 +200,17 @@ impl Tensors {
     }
 
     /// The cotangents of dγ and dβ are β and γ.
-    pub(crate) fn double_backward(&self) -> Option<DoubleBackwardTensors<'_>> {
+    pub(crate) fn double_backward(&self, turn: &Turn) -> Option<DoubleBackwardTensors<'_>> {
         Some(DoubleBackwardTensors {
-            x: range(&self.x),
-            dy: range(&self.dy),
-            ddx: self.extra.as_ref().map(range)?,
+            x: turn.x.clone(),
+            dy: turn.dy.clone(),
+            ddx: turn.extra.clone()?,
             ddweight: Some(self.bias.range().clone()),
             ddbias: Some(self.weight.range().clone()),
             mask: self.mask.as_ref(),
             saved: &self.saved,
-            grad_dy: range(&self.dx),
-            grad_x: range(&self.y),
+            grad_dy: turn.dx.clone(),
+            grad_x: turn.y.clone(),
             grad_weight: Some(self.dweight.range().clone()),
             workspace: None,
         })
