@@ -1,28 +1,61 @@
 #!/usr/bin/env python3
-"""PyTorch's batch normalization, timed on the shapes of the benchmark, float32.
+"""PyTorch's batch normalization, timed on the shapes of the benchmark.
 
-Three passes: `forward` (training, with the update of the running statistics), `backward` (the
-gradients of x, weight and bias from a given gradient of y) and `forward_eval`. Both memory formats:
-`--layout channels_last` takes the same sizes, N,C and spatial, and lays them out as NHWC.
+Three passes: `forward` (training, with the update of the running statistics), `backward` (the gradients of
+x, weight, bias and residual from a given gradient of y) and `forward_eval`. With --fused the layer ends in
+a ReLU, or in the addition of a residual and a ReLU.
 
-On the CPU every result is new memory, so large shapes time the system's page faults too. To leave
-them out: MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 (glibc).
+Modes: `eager`; `compile` (torch.compile, kernels fused and generated for each shape); and on CUDA both again
+as `eager-graph` and `compile-graph`: the steps are recorded in a CUDA graph, so that the time is the device's
+alone, as it is for a program that records its dispatches before it submits them.
+
+A time is that of many steps in a row over their number: between two CUDA events, or on the host's clock. The
+tensors take turns, inputs and results, until --cache-mib lie between two uses of one, so that no cache holds
+them.
+
+On the CPU every result is new memory, so large shapes time the system's page faults too. To leave them out:
+MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 (glibc).
 """
 
 import argparse
 import json
+import math
+import os
+import pathlib
 import platform
 import statistics
+import sys
 import time
 
 import torch
+import torch._functorch.config
 from torch.nn import functional
 
-SHAPES = {"quick": [[64, 64, 56, 56], [32, 256, 14, 14], [64, 512, 7, 7]]}
+# In the repository, and in a bundle.
+SHAPES_FILES = [pathlib.Path(__file__).resolve().parent / place / "shapes.json" for place in ("..", ".")]
 LAYOUTS = ["channels_first", "channels_last"]
 MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+FUSED = {"none": ("none", False), "relu": ("relu", False), "add_relu": ("relu", True)}
+MODES = {"cpu": ["eager", "compile"], "cuda": ["eager", "compile", "eager-graph", "compile-graph"]}
+PASSES = ["forward", "backward", "forward_eval"]
 EPS, MOMENTUM = 1e-5, 0.1
-WARM_UP = 3
+# Seconds that a measurement takes at least.
+LEAST_SECONDS = 0.02
+MOST_SETS, MOST_STEPS = 4096, 8192
+# Of the free memory, and tensors that a set has: x, dy, residual, y, dx, the residual's gradient, and one more.
+MEMORY_SHARE, TENSORS_OF_A_SET = 0.5, 7
+
+# The graph of a forward pass is used again by each backward step.
+torch._functorch.config.donated_buffer = False
+
+
+def shape_sets():
+    for file in SHAPES_FILES:
+        if file.exists():
+            sets = json.loads(file.read_text(encoding="utf-8"))
+            return {name: [shape["sizes"] for shape in one["shapes"]] for name, one in sets.items()}
+    return {}
 
 
 def sizes_of(text):
@@ -35,16 +68,42 @@ def sizes_of(text):
     return sizes
 
 
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}', expected a number from 1 up")
+    return int(text)
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", choices=SHAPES, default="quick", help="a list of shapes by its name")
-    parser.add_argument("--shape", type=sizes_of, action="append", help="one shape, N,C and spatial sizes; repeatable")
-    parser.add_argument("--layout", choices=LAYOUTS, action="append", help="repeatable; both without it")
+    several = {"action": "append"}
+    sets = shape_sets()
+    parser.add_argument("--shapes", choices=sets, help="a list of shapes by its name; quick without it")
+    parser.add_argument("--shape", type=sizes_of, **several, help="one shape, N,C and spatial sizes; repeatable")
+    parser.add_argument("--batch", type=positive, help="replaces N, the first size of each shape")
+    parser.add_argument("--layout", choices=LAYOUTS, **several, help="repeatable; both without it")
+    parser.add_argument("--dtype", choices=DTYPES, **several, help="of x, y and gradients; repeatable; f32 without it")
+    parser.add_argument("--fused", choices=FUSED, **several, help="what follows; repeatable; none without it")
+    parser.add_argument("--mode", choices=MODES["cuda"], **several, help="repeatable; all without it")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--threads", type=int, help="threads on the CPU; PyTorch's choice without it")
-    parser.add_argument("--repetitions", type=int, default=20)
-    parser.add_argument("--json", help="write the rows to this file")
-    return parser.parse_args()
+    parser.add_argument("--threads", type=positive, help="threads on the CPU; PyTorch's choice without it")
+    parser.add_argument("--repetitions", type=positive, default=11)
+    parser.add_argument("--cache-mib", type=positive, default=256, help="MiB between two uses of a tensor")
+    parser.add_argument("--warm-cache", action="store_true", help="the same tensors in every step")
+    parser.add_argument("--time-limit", type=float, default=math.inf, help="seconds after which nothing is begun")
+    parser.add_argument("--json", help="write the rows to this file, after each case")
+    args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this PyTorch finds no CUDA device; install a CUDA build, or take --device cpu")
+    args.shape = args.shape or sets.get(args.shapes or "quick")
+    if not args.shape:
+        parser.error("there is no shapes.json beside this script: name the shapes with --shape")
+    if args.batch:
+        args.shape = [[args.batch, *sizes[1:]] for sizes in args.shape]
+    args.mode = [mode for mode in args.mode or MODES[args.device] if mode in MODES[args.device]]
+    if not args.mode:
+        parser.error(f"--mode: expected one of {', '.join(MODES[args.device])} with --device {args.device}")
+    return args
 
 
 def laid_out(tensor, layout):
@@ -56,47 +115,128 @@ def laid_out(tensor, layout):
     return tensor.contiguous(memory_format=MEMORY_FORMATS[tensor.dim()])
 
 
-def timed(run, device):
-    """Milliseconds of one `run`; its result is freed after the clock has stopped."""
+def copies(tensor, count):
+    """`count` copies of `tensor`, each laid out as it is, in one piece of memory."""
+    strides = (tensor.numel(), *tensor.stride())
+    memory = torch.empty_strided((count, *tensor.shape), strides, dtype=tensor.dtype, device=tensor.device)
+    memory.copy_(tensor.expand(count, *tensor.shape))
+    return list(memory.unbind())
+
+
+def free_bytes(device):
     if device == "cuda":
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        result = run()
-        end.record()
-        end.synchronize()
-        del result
-        return start.elapsed_time(end)
-    start = time.perf_counter()
-    result = run()
-    elapsed = 1e3 * (time.perf_counter() - start)
-    del result
-    return elapsed
+        torch.cuda.empty_cache()
+        return torch.cuda.mem_get_info()[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def passes(sizes, layout, device):
-    """The name of each pass and a function that runs it once."""
-    channels = sizes[1]
-    generator = torch.Generator(device).manual_seed(1)
-    x, dy = (torch.randn(sizes, generator=generator, device=device) for _ in range(2))
-    x, dy = laid_out(2 * x + 0.5, layout), laid_out(dy, layout)
-    weight, bias = torch.ones(channels, device=device), torch.zeros(channels, device=device)
-    mean, var = torch.zeros(channels, device=device), torch.ones(channels, device=device)
+def sets_for(tensor_bytes, cache_bytes, device):
+    """Sets of tensors that take turns: a pass reads one tensor and writes one."""
+    affordable = int(MEMORY_SHARE * free_bytes(device) / (TENSORS_OF_A_SET * tensor_bytes))
+    wanted = math.ceil(cache_bytes / (2 * tensor_bytes))
+    return max(1, min(wanted, affordable, MOST_SETS))
 
-    leaves = [tensor.detach().requires_grad_() for tensor in (x, weight, bias)]
 
-    def forward():
-        return functional.batch_norm(leaves[0], mean, var, leaves[1], leaves[2], True, MOMENTUM, EPS)
+class Case:
+    """One layer with tensors for so many turns."""
 
-    def forward_eval():
-        with torch.no_grad():
-            return functional.batch_norm(x, mean, var, weight, bias, False, MOMENTUM, EPS)
+    def __init__(self, sizes, layout, dtype, fused, device, sets):
+        self.sets, (self.activation, self.residual) = sets, FUSED[fused]
+        generator = torch.Generator(device).manual_seed(1)
 
-    y = forward()
+        def normal(scale, offset):
+            values = scale * torch.randn(sizes, generator=generator, device=device) + offset
+            return copies(laid_out(values.to(DTYPES[dtype]), layout), sets)
 
-    def backward():
-        return torch.autograd.grad(y, leaves, dy, retain_graph=True)
+        channels = sizes[1]
+        # Parameters and statistics are float32, whatever x is.
+        self.weight, self.bias = (
+            tensor.requires_grad_() for tensor in (torch.ones(channels, device=device), torch.zeros(channels, device=device))
+        )
+        self.mean, self.var = torch.zeros(channels, device=device), torch.ones(channels, device=device)
+        self.x = [x.detach().requires_grad_() for x in normal(2, 0.5)]
+        self.dy = normal(1, 0)
+        self.added = [z.detach().requires_grad_() for z in normal(1, 0)] if self.residual else [None] * sets
 
-    return [("forward", forward), ("backward", backward), ("forward_eval", forward_eval)]
+    def layer(self, x, added, training):
+        y = functional.batch_norm(x, self.mean, self.var, self.weight, self.bias, training, MOMENTUM, EPS)
+        if added is not None:
+            y = y + added
+        return functional.relu(y) if self.activation == "relu" else y
+
+    def run(self, which, compiled):
+        """A function that does the pass on the tensors of one turn."""
+        layer = torch.compile(self.layer, dynamic=False) if compiled else self.layer
+        if which == "forward":
+            return lambda turn: layer(self.x[turn], self.added[turn], True)
+        if which == "forward_eval":
+
+            def forward_eval(turn):
+                with torch.no_grad():
+                    return layer(self.x[turn], self.added[turn], False)
+
+            return forward_eval
+        outputs = [layer(x, added, True) for x, added in zip(self.x, self.added)]
+        shared = [self.weight, self.bias]
+        leaves = [shared + [x] + ([] if added is None else [added]) for x, added in zip(self.x, self.added)]
+        return lambda turn: torch.autograd.grad(outputs[turn], leaves[turn], self.dy[turn], retain_graph=True)
+
+
+class Loop:
+    """Steps of a pass in a row; the results of all turns are kept, so that each writes to other memory."""
+
+    def __init__(self, run, sets):
+        self.run, self.sets, self.results = run, sets, [None] * sets
+
+    def __call__(self, steps):
+        for step in range(steps):
+            turn = step % self.sets
+            self.results[turn] = self.run(turn)
+
+
+def seconds_of(work, device):
+    if device == "cpu":
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    work()
+    end.record()
+    end.synchronize()
+    return 1e-3 * start.elapsed_time(end)
+
+
+def measured(case, which, mode, device, repetitions):
+    """Milliseconds of a step, one for each repetition, and the number of steps in a row."""
+
+    def prepared():
+        loop = Loop(case.run(which, mode.startswith("compile")), case.sets)
+        loop(max(3, case.sets))
+        return loop
+
+    graph = mode.endswith("-graph")
+    stream = torch.cuda.Stream() if graph else None
+    if graph:
+        # Backward runs on the stream that forward ran on, and a capture takes in one stream.
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            loop = prepared()
+        torch.cuda.synchronize()
+    else:
+        loop = prepared()
+    # Whole rounds, so that the distance between two uses of a tensor is always the same.
+    estimate = max(1e-7, seconds_of(lambda: loop(case.sets), device))
+    steps = case.sets * max(1, min(math.ceil(LEAST_SECONDS / estimate), MOST_STEPS // case.sets))
+    work = lambda: loop(steps)
+    if graph:
+        recorded = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recorded, stream=stream):
+            loop(steps)
+        work = recorded.replay
+    for _ in range(2):
+        seconds_of(work, device)
+    return [1e3 * seconds_of(work, device) / steps for _ in range(repetitions)], steps
 
 
 def adapter_of(device):
@@ -106,29 +246,98 @@ def adapter_of(device):
     return f"{platform.machine()} {capability}, {torch.get_num_threads()} threads"
 
 
+class Record:
+    """All rows of a run, as a table and as the JSON that all peers write."""
+
+    def __init__(self, args):
+        self.path = args.json
+        self.peer, self.adapter = f"PyTorch {torch.__version__} {args.device}", adapter_of(args.device)
+        self.clock = "CUDA events around many steps" if args.device == "cuda" else "host, around many steps"
+        self.rows, self.notes = [], []
+        self.deadline = time.monotonic() + args.time_limit
+        print(f"{self.peer} on {self.adapter}")
+        head = f"{'shape':<22} {'layout':<14} {'type':<4} {'fused':<8} {'mode':<13} {'pass':<12}"
+        print(f"{head} {'median ms':>10} {'min ms':>10} {'max ms':>10}", flush=True)
+
+    def is_late(self):
+        return time.monotonic() > self.deadline
+
+    def add(self, labels, fused, times, steps, sets):
+        median = statistics.median(times)
+        quartiles = statistics.quantiles(times, method="inclusive") if len(times) > 1 else [median] * 3
+        activation, residual = FUSED[fused]
+        row = labels | {"activation": activation, "residual": residual, "median_ms": median, "min_ms": min(times)}
+        row |= {"max_ms": max(times), "spread": (quartiles[2] - quartiles[0]) / median, "steps": steps, "sets": sets}
+        self.rows.append(row)
+        names = f"{labels['layout']:<14} {labels['dtype']:<4} {fused:<8} {labels['variant']:<13} {labels['pass']:<12}"
+        figures = " ".join(f"{row[key]:>10.4f}" for key in ("median_ms", "min_ms", "max_ms"))
+        print(f"{str(labels['shape']):<22} {names} {figures}", flush=True)
+
+    def note(self, text):
+        self.notes.append(text)
+        print(text, file=sys.stderr, flush=True)
+
+    def write(self):
+        if not self.path:
+            return
+        record = {"peer": self.peer, "adapter": self.adapter, "clock": self.clock, "rows": self.rows, "notes": self.notes}
+        # Whoever reads it finds the last one or this one, never half of one.
+        unfinished = f"{self.path}.unfinished"
+        with open(unfinished, "w", encoding="utf-8") as file:
+            json.dump(record, file, indent=2)
+            file.write("\n")
+        os.replace(unfinished, self.path)
+
+
+def first_line(error):
+    return next((line for line in str(error).splitlines() if line.strip()), "") or type(error).__name__
+
+
+def measure_case(record, args, sizes, layout, dtype, fused):
+    bytes_of_x = math.prod(sizes) * DTYPES[dtype].itemsize
+    sets = sets_for(bytes_of_x, 0 if args.warm_cache else args.cache_mib << 20, args.device)
+    name = f"{sizes} {layout} {dtype} {fused}"
+    try:
+        case = Case(sizes, layout, dtype, fused, args.device, sets)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        return record.note(f"{name}: not measured: {first_line(error)}")
+    for mode in args.mode:
+        if record.is_late():
+            return record.note(f"{name} {mode}: not measured: the time limit is over")
+        # What was compiled for other shapes only takes time to be rejected.
+        torch._dynamo.reset()
+        for which in PASSES:
+            try:
+                times, steps = measured(case, which, mode, args.device, args.repetitions)
+            # A mode that fails (no compiler, no memory, no capture) must not take the others along.
+            except Exception as error:  # noqa: BLE001
+                record.note(f"{name} {mode} {which}: not measured: {first_line(error)}")
+                continue
+            labels = {"shape": sizes, "layout": layout, "dtype": dtype, "variant": mode, "pass": which}
+            record.add(labels, fused, times, steps, sets)
+
+
 def main():
     args = arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
-    peer = f"PyTorch {torch.__version__} {args.device}"
-    adapter = adapter_of(args.device)
-    rows = []
-    print(f"{peer} on {adapter}, f32")
-    print(f"{'shape':<22} {'layout':<14} {'pass':<12} {'median ms':>11} {'min ms':>11} {'max ms':>11}")
-    for sizes in args.shape or SHAPES[args.shapes]:
-        for layout in args.layout or LAYOUTS:
-            for name, run in passes(sizes, layout, args.device):
-                times = [timed(run, args.device) for _ in range(WARM_UP + args.repetitions)][WARM_UP:]
-                row = {"shape": sizes, "layout": layout, "pass": name, "median_ms": statistics.median(times)}
-                row |= {"min_ms": min(times), "max_ms": max(times)}
-                rows.append(row)
-                figures = " ".join(f"{row[key]:>11.3f}" for key in ("median_ms", "min_ms", "max_ms"))
-                print(f"{str(sizes):<22} {layout:<14} {name:<12} {figures}", flush=True)
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"peer": peer, "adapter": adapter, "rows": rows}, file, indent=2)
-            file.write("\n")
+    record = Record(args)
+    cases = [
+        (sizes, layout, dtype, fused)
+        for sizes in args.shape
+        for layout in args.layout or LAYOUTS
+        for dtype in args.dtype or ["f32"]
+        for fused in args.fused or ["none"]
+    ]
+    for index, case in enumerate(cases):
+        if record.is_late():
+            record.note(f"{len(cases) - index} of {len(cases)} cases not begun: the time limit is over")
+            break
+        measure_case(record, args, *case)
+        record.write()
+    record.write()
+    return 0 if record.rows else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
