@@ -11,7 +11,7 @@ use wgpu_batchnorm::Context;
 #[derive(Debug, Serialize)]
 pub(crate) struct Environment {
     /// UTC, RFC 3339.
-    time: String,
+    pub(crate) time: String,
     version: &'static str,
     /// The commit of the program, if it was built from a git checkout.
     commit: Option<&'static str>,
@@ -39,11 +39,23 @@ impl Environment {
             adapter,
         }
     }
+
+    /// The program by its version, its commit, and what it is built with and for.
+    pub(crate) fn program(&self) -> String {
+        let commit = self.commit.map(|commit| format!(" ({commit})")).unwrap_or_default();
+        let wgpu = self.wgpu.map(|version| format!(", wgpu {version}")).unwrap_or_default();
+        format!("batchnorm {}{commit}{wgpu}, {}", self.version, self.system)
+    }
 }
 
 /// Writes `record` to the file at `path`, replacing it.
 pub(crate) fn write_json(path: &Path, record: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(record)?;
     text.push('\n');
+    write_text(path, &text)
+}
+
+/// Writes `text` to the file at `path`, replacing it.
+pub(crate) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

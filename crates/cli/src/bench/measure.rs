@@ -12,7 +12,6 @@ use super::row::{Pass, Row};
 use super::scratch::Scratch;
 use super::shapes::BenchShape;
 use super::subject::Subject;
-use super::summary::Summary;
 use super::tensors::Turn;
 use super::timer::Timer;
 use super::turns::Cache;
@@ -21,6 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Instant;
 use wgpu_batchnorm::{BoundOperation, Context, Layout, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
+use wgpu_batchnorm_report::Summary;
 
 /// What all shapes are measured with.
 pub(crate) struct Bench<'a> {

@@ -1,11 +1,13 @@
 //! `batchnorm bench`: first whether the results are right, then how fast they come.
 
 mod accuracy;
+mod compare;
 mod config;
 mod copy;
 mod data;
 mod eviction;
 mod features;
+mod html;
 mod measure;
 mod memory;
 mod replicas;
@@ -14,15 +16,15 @@ mod row;
 mod scratch;
 mod shapes;
 mod subject;
-mod summary;
 mod tensors;
 mod timer;
 mod turns;
 
-use crate::environment::{Environment, write_json};
+use crate::environment::{Environment, write_json, write_text};
 use crate::traversal::Forced;
 use crate::{adapter, progress};
 use anyhow::Context as _;
+use compare::Peers;
 use config::Config;
 use copy::Copier;
 use eviction::Eviction;
@@ -43,6 +45,7 @@ use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
 #[command(after_help = "\
 Example: batchnorm bench --shapes quick --layout both --json quick.json
          batchnorm bench --shape 32,64,28,28 --dtype f16 --activation relu --residual
+         batchnorm bench --compare pytorch.json burn.json --html bench.html
 
 Columns: milliseconds (median, and half the distance of the quartiles), bytes per second, their share of \
 what a copy kernel reaches in the same run, the moves (reads and writes of the full tensor) that were \
@@ -68,6 +71,12 @@ pub(crate) struct Arguments {
     /// Write everything measured into this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write it all as a page with charts too, in one file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Print what a peer takes beside our times: the JSON that the programs in benches/peers write.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    compare: Vec<PathBuf>,
     /// How often everything is timed.
     #[arg(long, value_name = "COUNT", default_value = "11")]
     repetitions: NonZeroUsize,
@@ -90,6 +99,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        arguments.shapes != Some(ShapeSet::Growth) || arguments.batch.is_none(),
+        "the shapes of growth differ in N alone, and --batch would make them equal: leave one of the two out"
+    );
+    let peers = Peers::load(&arguments.compare)?;
     let context = arguments.forced.on(&adapter::open(arguments.adapter.as_deref())?);
     let shapes = shapes(arguments, &context)?;
     // This thread works too, instead of waking others and waiting for them.
@@ -105,6 +119,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         cpu_threads: rayon::current_num_threads(),
         cache_bytes: cold,
         repetitions,
+        growth: arguments.shapes == Some(ShapeSet::Growth),
+        peers: Vec::new(),
         config: arguments.config,
         rows: Vec::new(),
         notes: Vec::new(),
@@ -137,9 +153,13 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     bar.finish_and_clear();
 
     // What was measured before an error is not lost.
+    record.peers = peers.compare(&mut record.rows);
     record.write(out)?;
     if let Some(path) = &arguments.json {
         write_json(path, &record)?;
+    }
+    if let Some(path) = &arguments.html {
+        write_text(path, &html::page(&record)?)?;
     }
     result?;
     anyhow::ensure!(!record.rows.is_empty(), "no shape was measured");

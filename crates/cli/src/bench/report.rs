@@ -1,16 +1,17 @@
 //! The table and the JSON record.
 
+use super::compare::{self, PeerRun};
 use super::config::Config;
 use super::row::{Pass, Row};
-use super::scratch::{self, Scratch};
+use super::scratch;
 use super::shapes::layout_name;
-use super::summary::{WORTHLESS_SPREAD, geometric_mean};
 use super::timer::Clock;
 use crate::environment::Environment;
-use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
 use wgpu_batchnorm::Layout;
+use wgpu_batchnorm_report::{WORTHLESS_SPREAD, geometric_mean, unit};
 
 /// Something about a shape that the rows do not say: why there are none, or what they leave out.
 #[derive(Debug, Serialize)]
@@ -19,10 +20,6 @@ pub(crate) struct Note {
     pub(crate) layout: &'static str,
     pub(crate) note: String,
 }
-
-/// The columns that hold numbers, from milliseconds to the speed-up.
-const FIRST_NUMBER: usize = 3;
-const LAST_NUMBER: usize = 10;
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -35,6 +32,10 @@ pub(crate) struct Record {
     /// Bytes that a cache may hold between two uses of a tensor; none if it may hold a tensor too.
     pub(crate) cache_bytes: Option<u64>,
     pub(crate) repetitions: usize,
+    /// Whether the shapes are those of one layer that grows.
+    pub(crate) growth: bool,
+    /// What was compared with.
+    pub(crate) peers: Vec<PeerRun>,
     /// Of all rows, as far as they do not say otherwise.
     pub(crate) config: Config,
     pub(crate) rows: Vec<Row>,
@@ -42,6 +43,27 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Of the table; see [`Row::cells`].
+    pub(crate) const COLUMNS: [&str; 12] = [
+        "shape",
+        "layout",
+        "pass",
+        "ms",
+        "GB/s",
+        "of copy",
+        "moves",
+        "MB",
+        "scratch",
+        "CPU ms",
+        "speed-up",
+        "error/bound",
+    ];
+
+    /// Whether the column holds numbers: from the milliseconds to the speed-up.
+    pub(crate) fn is_number(column: usize) -> bool {
+        (3..=10).contains(&column)
+    }
+
     /// How many rows have results that are not right.
     pub(crate) fn failures(&self) -> usize {
         self.rows.iter().filter(|row| row.failed()).count()
@@ -53,10 +75,7 @@ impl Record {
         writeln!(out, "times    {}", self.clock)?;
         writeln!(out, "CPU      baseline on {} threads of {}", self.cpu_threads, self.cpu)?;
         writeln!(out, "layer    {}", self.config)?;
-        match self.cache_bytes {
-            Some(bytes) => writeln!(out, "cache    cold: tensors take turns, {} MiB apart", bytes >> 20)?,
-            None => writeln!(out, "cache    warm: the same tensors in every run")?,
-        }
+        writeln!(out, "cache    {}", self.cache())?;
         writeln!(out, "medians of {}, ± half the distance of the quartiles", self.repetitions)?;
         if !self.environment.optimized {
             writeln!(
@@ -71,15 +90,17 @@ impl Record {
         if !self.rows.is_empty() {
             writeln!(out, "{}", self.table())?;
         }
-        for Note { shape, layout, note } in &self.notes {
-            writeln!(out, "{shape} {layout}: {note}")?;
+        for note in self.all_notes() {
+            writeln!(out, "{note}")?;
         }
-        if self.rows.iter().any(Row::is_worthless) {
-            let percent = WORTHLESS_SPREAD * 100.0;
-            writeln!(out, "! the quartiles are more than {percent:.0} % apart: repeat on a quiet machine")?;
+        for doubt in self.doubts() {
+            writeln!(out, "! {doubt}")?;
         }
-        self.write_doubts(out)?;
         self.write_networks(out)?;
+        if self.growth {
+            writeln!(out, "time per element and scratch memory\n{}", self.growth_table())?;
+        }
+        self.write_peers(out)?;
         for pass in [Pass::Forward, Pass::Evaluation, Pass::Backward] {
             let rows = self.rows.iter().filter(|row| row.is_plain(pass));
             let speed_ups: Vec<_> = rows.filter_map(|row| row.speed_up).collect();
@@ -94,26 +115,107 @@ impl Record {
         }
     }
 
-    /// What a reader should know before believing the figures.
-    fn write_doubts(&self, out: &mut dyn Write) -> io::Result<()> {
-        let over: Vec<_> = self.rows.iter().filter_map(|row| row.scratch).filter(Scratch::is_over).collect();
-        if !over.is_empty() {
-            let (rows, percent, mib) = (over.len(), scratch::MOST_SHARE * 100.0, scratch::MOST_BYTES >> 20);
-            writeln!(
-                out,
-                "! scratch memory beyond {percent:.0} % of the tensor or {mib} MiB in {rows} rows"
-            )?;
+    /// Whether a cache may hold what the passes read.
+    pub(crate) fn cache(&self) -> String {
+        match self.cache_bytes {
+            Some(bytes) => format!("cold: tensors take turns, {} MiB apart", bytes >> 20),
+            None => "warm: the same tensors in every run".to_owned(),
         }
-        let cached = |row: &&Row| row.turns.is_some_and(|turns| turns.cached);
-        let cached = self.rows.iter().filter(cached).count();
+    }
+
+    /// What the rows do not say.
+    pub(crate) fn all_notes(&self) -> impl Iterator<Item = String> {
+        let ours = self.notes.iter().map(|Note { shape, layout, note }| format!("{shape} {layout}: {note}"));
+        let theirs =
+            self.peers.iter().flat_map(|run| run.notes.iter().map(|note| format!("{}: {note}", run.peer)));
+        ours.chain(theirs)
+    }
+
+    /// What a reader should know before believing the figures.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if !self.environment.optimized {
+            doubts.push("the program was built without optimizations: its times say nothing".to_owned());
+        }
+        let count = |doubtful: fn(&Row) -> bool| self.rows.iter().filter(|row| doubtful(row)).count();
+        let (all, worthless) = (self.rows.len(), count(Row::is_worthless));
+        if worthless > 0 {
+            let percent = WORTHLESS_SPREAD * 100.0;
+            doubts.push(format!(
+                "in {worthless} of {all} rows the quartiles are more than {percent:.0} % apart: repeat on a quiet machine"
+            ));
+        }
+        let over = count(|row| row.scratch.is_some_and(|scratch| scratch.is_over()));
+        if over > 0 {
+            let (percent, mib) = (scratch::MOST_SHARE * 100.0, scratch::MOST_BYTES >> 20);
+            doubts.push(format!(
+                "in {over} of {all} rows scratch memory is beyond {percent:.0} % of the tensor or {mib} MiB"
+            ));
+        }
+        let cached = count(|row| row.turns.is_some_and(|turns| turns.cached));
         if let Some(bytes) = self.cache_bytes.filter(|_| cached > 0) {
             let mib = bytes >> 20;
-            writeln!(
-                out,
-                "! {cached} rows touch less than {mib} MiB in all turns: a cache may hold their tensors"
-            )?;
+            doubts.push(format!(
+                "{cached} of {all} rows touch less than {mib} MiB in all turns: a cache may hold their tensors"
+            ));
+        }
+        for run in self.peers.iter().filter(|run| run.compared == 0) {
+            doubts.push(format!(
+                "{} measured none of these rows: give it the same shapes, layouts and types",
+                run.peer
+            ));
+        }
+        doubts
+    }
+
+    /// The peers' times, and how many times as long as ours they are.
+    fn write_peers(&self, out: &mut dyn Write) -> io::Result<()> {
+        let names = compare::names(&self.rows);
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut table = table(["shape", "layout", "pass", "ms"].into_iter().chain(names.iter().copied()), 3);
+        for row in self.rows.iter().filter(|row| !row.peers.is_empty()) {
+            let head =
+                [row.shape.clone(), row.layout.to_owned(), row.name(), unit::digits(row.time.median_ms)];
+            table.add_row(head.into_iter().chain(names.iter().map(|name| row.peer_cell(name))));
+        }
+        writeln!(out, "peers: milliseconds, and how many times as long as ours that is\n{table}")?;
+        for name in names {
+            let mut means = Vec::new();
+            for pass in [Pass::Forward, Pass::Evaluation, Pass::Backward] {
+                let rows = self.rows.iter().filter(|row| row.pass == pass);
+                let peers = rows.flat_map(|row| &row.peers).filter(|compared| compared.peer == name);
+                let ratios: Vec<_> = peers.map(|compared| compared.ratio).collect();
+                if !ratios.is_empty() {
+                    means.push(format!("{} {}", pass.name(), unit::factor(geometric_mean(&ratios))));
+                }
+            }
+            writeln!(out, "{name}: {} as long as ours (geometric means)", means.join(", "))?;
         }
         Ok(())
+    }
+
+    /// Nanoseconds of an element, a column a pass.
+    fn growth_table(&self) -> Table {
+        let passes = [Pass::Copy, Pass::Forward, Pass::Evaluation, Pass::Backward];
+        let head = ["elements".to_owned(), "layout".to_owned()].into_iter();
+        let names = passes.iter().map(|pass| format!("{}, ns", pass.name()));
+        let mut table = table(head.chain(names).chain(["scratch".to_owned()]), 2);
+        for first in self.rows.iter().filter(|row| row.is_plain(Pass::Forward)) {
+            let of = |pass| {
+                let mut rows = self.rows.iter().filter(move |row: &&Row| row.is_plain(pass));
+                rows.find(|row| row.shape == first.shape && row.layout == first.layout)
+            };
+            let times = passes.map(|pass| of(pass).map(|row| format!("{:.4}", row.ns_per_element)));
+            // The most that any of the passes needs.
+            let scratch = passes.into_iter().filter_map(|pass| of(pass)?.scratch);
+            let scratch =
+                scratch.max_by_key(|scratch| scratch.scratch_bytes).map(|scratch| scratch.to_string());
+            let cells = [unit::prefixed(first.elements(), ""), first.layout.to_owned()].into_iter();
+            table.add_row(cells.chain(times.into_iter().chain([scratch]).map(Option::unwrap_or_default)));
+        }
+        table
     }
 
     /// What all layers of a network take together, where the shapes are those of one.
@@ -132,28 +234,12 @@ impl Record {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_BORDERS_ONLY);
-        table.set_header([
-            "shape",
-            "layout",
-            "pass",
-            "ms",
-            "GB/s",
-            "of copy",
-            "moves",
-            "MB",
-            "scratch",
-            "CPU ms",
-            "speed-up",
-            "error/bound",
-        ]);
+        let mut table = table(Self::COLUMNS, usize::MAX);
         for row in &self.rows {
             table.add_row(row.cells());
         }
         for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 1));
-            if (FIRST_NUMBER..=LAST_NUMBER).contains(&index) {
+            if Self::is_number(index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
             // What no row has, such as a CPU that knows no 16-bit elements.
@@ -165,13 +251,27 @@ impl Record {
     }
 }
 
+/// A table with this head, whose columns hold numbers from `first_number` on.
+fn table(head: impl IntoIterator<Item = impl Into<Cell>>, first_number: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(head.into_iter().map(Into::into).collect::<Vec<Cell>>());
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if index >= first_number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::adapter::Description;
     use crate::bench::accuracy::Accuracy;
     use crate::bench::shapes::BenchShape;
-    use crate::bench::summary::Summary;
+    use wgpu_batchnorm_report::Summary;
 
     fn record(error_over_bound: f64, seconds: &[f64]) -> Result<Record, String> {
         let shape: BenchShape = "8,16,4,4".parse()?;
@@ -192,6 +292,8 @@ mod tests {
             cpu_threads: 2,
             cache_bytes: Some(256 << 20),
             repetitions: seconds.len(),
+            growth: false,
+            peers: Vec::new(),
             config,
             rows: vec![row.compared(Some(Summary::of(&[0.010]))).checked(Some(accuracy))],
             notes: Vec::new(),

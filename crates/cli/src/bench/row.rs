@@ -1,13 +1,15 @@
 //! One row of the table.
 
 use super::accuracy::Accuracy;
-use super::config::Config;
+use super::compare::Compared;
+use super::config::{Config, Function, Origin, Place};
 use super::scratch::Scratch;
 use super::shapes::{BenchShape, layout_name};
-use super::summary::Summary;
 use super::turns::Turns;
 use serde::Serialize;
 use wgpu_batchnorm::Layout;
+use wgpu_batchnorm_report::peer::Subject;
+use wgpu_batchnorm_report::{Summary, unit};
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +54,10 @@ impl Pass {
 /// One measurement and all that it is compared with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
-    shape: String,
+    pub(crate) shape: String,
+    /// N, C and the spatial sizes.
+    #[serde(skip)]
+    shape_sizes: Vec<usize>,
     /// In memory order.
     sizes: Vec<usize>,
     pub(crate) layout: &'static str,
@@ -66,13 +71,15 @@ pub(crate) struct Row {
     /// Reads and writes of the full tensor.
     moves: f64,
     /// Moves times the bytes of the tensor.
-    bytes: f64,
+    pub(crate) bytes: f64,
     pub(crate) time: Summary,
-    bytes_per_second: f64,
-    /// Of the copy kernel's bytes per second.
-    share_of_copy: f64,
+    /// The time over the elements of the tensor.
+    pub(crate) ns_per_element: f64,
+    pub(crate) bytes_per_second: f64,
+    /// Of the copy kernel's bytes per second: the fraction of the limit.
+    pub(crate) share_of_copy: f64,
     /// The CPU baseline.
-    cpu: Option<Summary>,
+    pub(crate) cpu: Option<Summary>,
     /// Its time over ours.
     pub(crate) speed_up: Option<f64>,
     accuracy: Option<Accuracy>,
@@ -81,6 +88,8 @@ pub(crate) struct Row {
     pub(crate) scratch: Option<Scratch>,
     /// Where sets of tensors take turns, or could.
     pub(crate) turns: Option<Turns>,
+    /// What peers take for the same.
+    pub(crate) peers: Vec<Compared>,
 }
 
 impl Row {
@@ -94,8 +103,10 @@ impl Row {
         let sizes = shape.sizes_in(layout);
         let bytes = moves * sizes.iter().product::<usize>() as f64 * config.dtype().bytes() as f64;
         let bytes_per_second = bytes / (time.median_ms * 1e-3);
+        let ns_per_element = time.median_ms * 1e6 / sizes.iter().product::<usize>() as f64;
         Self {
             shape: shape.to_string(),
+            shape_sizes: shape.sizes.clone(),
             sizes,
             layout: layout_name(layout),
             config: *config,
@@ -105,6 +116,7 @@ impl Row {
             moves,
             bytes,
             time,
+            ns_per_element,
             bytes_per_second,
             share_of_copy: bytes_per_second / copy_rate,
             cpu: None,
@@ -112,7 +124,51 @@ impl Row {
             accuracy: None,
             scratch: None,
             turns: None,
+            peers: Vec::new(),
         }
+    }
+
+    pub(crate) fn elements(&self) -> f64 {
+        self.sizes.iter().product::<usize>() as f64
+    }
+
+    /// What peers would have to measure to be compared with this row, if they can.
+    pub(crate) fn subject(&self) -> Option<Subject> {
+        let Config { dtype, activation, order, residual, mask, ghost, guarded, source, synchronized } =
+            self.config;
+        let is_known = order == Place::Post && source == Origin::Batch && ghost.is_none();
+        if !is_known || mask || guarded || synchronized {
+            return None;
+        }
+        let pass = match self.pass {
+            Pass::Forward => "forward",
+            Pass::Evaluation => "forward_eval",
+            Pass::Backward => "backward",
+            _ => return None,
+        };
+        let activation = match activation {
+            Function::None => "none",
+            Function::Relu => "relu",
+            _ => return None,
+        };
+        Some(Subject {
+            shape: self.shape_sizes.clone(),
+            layout: self.layout.replace('-', "_"),
+            pass: pass.to_owned(),
+            dtype: dtype.name().to_owned(),
+            activation: activation.to_owned(),
+            residual,
+        })
+    }
+
+    /// The time of a peer, and how many times as long as ours that is.
+    pub(crate) fn peer_cell(&self, name: &str) -> String {
+        let compared = self.peers.iter().find(|compared| compared.peer == name);
+        let cell = compared.map(|Compared { median_ms, ratio, worthless, .. }| {
+            let mark = if *worthless { " !" } else { "" };
+            format!("{} {}{mark}", unit::digits(*median_ms), unit::factor(*ratio))
+        });
+        cell.unwrap_or_default()
     }
 
     pub(crate) fn with_scratch(self, scratch: Option<Scratch>) -> Self {
@@ -139,7 +195,7 @@ impl Row {
         self.pass == pass && self.feature.is_none()
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match (self.feature, self.pass) {
             (Some(feature), Pass::Forward | Pass::Backward) => format!("{feature}: {}", self.pass.name()),
             // The others name what is varied, or stand below a row that does.

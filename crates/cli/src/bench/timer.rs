@@ -2,12 +2,12 @@
 //! the wall, otherwise from submission to completion.
 
 use super::copy::Copier;
-use super::summary::median;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
 use wgpu_batchnorm::{Context, Layout, Shape, Tensor, wgpu};
+use wgpu_batchnorm_report::median;
 
 /// Records what is timed into a pass.
 pub(crate) type Recording<'a> = dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a;

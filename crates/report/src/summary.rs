@@ -1,23 +1,26 @@
 //! Many measurements in a few numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A spread beyond this makes a figure worth little.
-pub(crate) const WORTHLESS_SPREAD: f64 = 0.25;
+pub const WORTHLESS_SPREAD: f64 = 0.25;
 
 /// Milliseconds of one thing, measured several times.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Summary {
-    pub(crate) median_ms: f64,
-    pub(crate) min_ms: f64,
-    pub(crate) max_ms: f64,
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The median.
+    pub median_ms: f64,
+    /// The least.
+    pub min_ms: f64,
+    /// The largest.
+    pub max_ms: f64,
     /// Difference of the quartiles over the median.
-    pub(crate) spread: f64,
+    pub spread: f64,
 }
 
 impl Summary {
     /// Of times in seconds; zeros if there are none.
-    pub(crate) fn of(seconds: &[f64]) -> Self {
+    pub fn of(seconds: &[f64]) -> Self {
         let mut ms: Vec<_> = seconds.iter().map(|seconds| seconds * 1e3).collect();
         ms.sort_by(f64::total_cmp);
         let median_ms = quantile(&ms, 0.5);
@@ -33,19 +36,20 @@ impl Summary {
         }
     }
 
-    pub(crate) fn is_worthless(&self) -> bool {
+    /// Whether the quartiles are so far apart that another run would give another figure.
+    pub fn is_worthless(&self) -> bool {
         self.spread > WORTHLESS_SPREAD
     }
 }
 
 /// The median; sorts the values.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     quantile(values, 0.5)
 }
 
 /// The mean of factors; 0 if there are none.
-pub(crate) fn geometric_mean(factors: &[f64]) -> f64 {
+pub fn geometric_mean(factors: &[f64]) -> f64 {
     if factors.is_empty() {
         return 0.0;
     }
@@ -71,6 +75,15 @@ mod tests {
         assert!((summary.spread - 2.0 / 3.0).abs() < 1e-12 && summary.is_worthless());
         assert_eq!(Summary::of(&[]).median_ms, 0.0);
         assert_eq!(median(&mut [4.0, 1.0]), 2.5);
+    }
+
+    #[test]
+    fn a_spread_beyond_a_quarter_is_worthless() {
+        // Quartiles 0.9 and 1.1 of a median of 1, then 0.8 and 1.2.
+        assert!(!Summary::of(&[0.8, 0.9, 1.0, 1.1, 1.2]).is_worthless());
+        assert!(Summary::of(&[0.6, 0.8, 1.0, 1.2, 1.4]).is_worthless());
+        // One outlier does not make the others worthless.
+        assert!(!Summary::of(&[1.0, 1.0, 1.0, 1.0, 9.0]).is_worthless());
     }
 
     #[test]
