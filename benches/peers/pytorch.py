@@ -53,9 +53,14 @@ torch._functorch.config.donated_buffer = False
 def shape_sets():
     for file in SHAPES_FILES:
         if file.exists():
-            sets = json.loads(file.read_text(encoding="utf-8"))
-            return {name: [shape["sizes"] for shape in one["shapes"]] for name, one in sets.items()}
+            return json.loads(file.read_text(encoding="utf-8"))
     return {}
+
+
+def shapes_of(one, device):
+    """The shapes of a set, on the CPU with fewer samples where the set says so."""
+    batch = one.get("batch_on_cpu") if device == "cpu" else None
+    return [[batch or shape["sizes"][0], *shape["sizes"][1:]] for shape in one["shapes"]]
 
 
 def sizes_of(text):
@@ -95,7 +100,8 @@ def arguments():
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this PyTorch finds no CUDA device; install a CUDA build, or take --device cpu")
-    args.shape = args.shape or sets.get(args.shapes or "quick")
+    chosen = sets.get(args.shapes or "quick")
+    args.shape = args.shape or (shapes_of(chosen, args.device) if chosen else None)
     if not args.shape:
         parser.error("there is no shapes.json beside this script: name the shapes with --shape")
     if args.batch:
@@ -301,11 +307,11 @@ def measure_case(record, args, sizes, layout, dtype, fused):
         case = Case(sizes, layout, dtype, fused, args.device, sets)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         return record.note(f"{name}: not measured: {first_line(error)}")
+    # What was compiled for other shapes only takes time to be rejected.
+    torch._dynamo.reset()
     for mode in args.mode:
         if record.is_late():
             return record.note(f"{name} {mode}: not measured: the time limit is over")
-        # What was compiled for other shapes only takes time to be rejected.
-        torch._dynamo.reset()
         for which in PASSES:
             try:
                 times, steps = measured(case, which, mode, args.device, args.repetitions)

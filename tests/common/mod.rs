@@ -1,6 +1,14 @@
-//! The values of the axes that the tests of the reference and those of the device go through.
+//! What the tests of the reference and those of the device share: the values of the axes, and the files.
 
+use std::path::{Path, PathBuf};
 use wgpu_batchnorm::{Activation, Layout};
+
+/// A file or folder that tests read, by its path in the workspace. `BATCH_NORM_ROOT` names another root, for a
+/// machine that has the test programs and not the workspace.
+pub(crate) fn file(path: &str) -> PathBuf {
+    let root = std::env::var_os("BATCH_NORM_ROOT").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&root).join(path)
+}
 
 pub(crate) const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 

@@ -1,6 +1,7 @@
 //! Layers from PyTorch's checkpoints, and back.
 
 use crate::Test;
+use crate::common::file;
 use crate::subject::shape;
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Context, Layer, LayerValues, Layout, Mode, Momentum, Options, RunningValues, Tensor};
@@ -13,7 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("more_batches_than_the_device_counts", more_batches_than_the_device_counts),
 ];
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/state/tests/files/pytorch.safetensors");
+const FILE: &str = "crates/state/tests/files/pytorch.safetensors";
 
 fn layer_of(context: &Context, checkpoint: &Checkpoint, prefix: &str) -> Result<Layer, Failed> {
     let parts = checkpoint.parts(prefix)?;
@@ -26,7 +27,7 @@ fn layer_of(context: &Context, checkpoint: &Checkpoint, prefix: &str) -> Result<
 }
 
 fn a_checkpoint_of_pytorch_makes_a_layer(context: &Context) -> Result<(), Failed> {
-    let checkpoint = Checkpoint::load(FILE)?;
+    let checkpoint = Checkpoint::load(file(FILE))?;
     let prefixes = checkpoint.layers();
     if prefixes.len() < 2 {
         return Err(format!("{prefixes:?}: expected several layers").into());
@@ -54,7 +55,7 @@ fn a_checkpoint_of_pytorch_makes_a_layer(context: &Context) -> Result<(), Failed
 }
 
 fn a_trained_layer_goes_back_into_the_checkpoint(context: &Context) -> Result<(), Failed> {
-    let checkpoint = Checkpoint::load(FILE)?;
+    let checkpoint = Checkpoint::load(file(FILE))?;
     let prefix = checkpoint.layers().into_iter().next().ok_or("a layer")?;
     let mut layer = layer_of(context, &checkpoint, &prefix)?;
     let before = layer.values_blocking()?;

@@ -1,6 +1,7 @@
 //! The oracle cases of `tests/cases`: all of them run and pass.
 
 use crate::Test;
+use crate::common::file;
 use crate::run_case::{RunError, run_case};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
@@ -16,10 +17,9 @@ pub(crate) const TESTS: &[Test] = &[
 const CASES: [usize; 2] = [48, 23];
 
 fn every_case_passes(context: &Context) -> Result<(), Failed> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
     let (mut passed, mut made, mut failed) = (0, 0, Vec::new());
     let mut kinds = BTreeMap::new();
-    for path in find_cases([folder])? {
+    for path in find_cases([file("tests/cases")])? {
         let case = Case::load(&path)?;
         // The least that a verdict of this kind is about, so that none passes for lack of anything to judge.
         let least = match case.kind {
@@ -59,7 +59,7 @@ fn every_case_passes_in_every_traversal(context: &Context) -> Result<(), Failed>
     for traversal in Traversal::ALL {
         let context = context.with_schedule(Schedule::with_traversal(traversal));
         let (mut passed, mut failed) = (0, Vec::new());
-        for path in find_cases([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")])? {
+        for path in find_cases([file("tests/cases")])? {
             let case = Case::load(&path)?;
             match run_case(&context, &case) {
                 Ok(outputs) if judge(&case, &outputs).passed() => passed += 1,

@@ -12,7 +12,7 @@ use wgpu_batchnorm_oracle::{self as oracle, Case, Kind, Momentum, Outputs, Stats
 #[test]
 fn pytorch_agrees() {
     let mut judged = BTreeMap::new();
-    for path in oracle::find_cases([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")]).unwrap() {
+    for path in oracle::find_cases([crate::common::file("tests/cases")]).unwrap() {
         let case = Case::load(path).unwrap();
         assert_eq!(case.unsupported(), None, "{}", case.name);
         let verdict = oracle::judge(&case, &computed(&case));

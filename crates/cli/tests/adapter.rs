@@ -25,6 +25,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_wrong_expectation_fails", a_wrong_expectation_fails),
     ("verdicts_are_written_as_json", verdicts_are_written_as_json),
     ("bench_measures_and_writes_json", bench_measures_and_writes_json),
+    ("bench_compares_and_makes_a_page", bench_compares_and_makes_a_page),
     ("bench_measures_every_feature", bench_measures_every_feature),
     ("bench_applies_its_options_to_all_rows", bench_applies_its_options_to_all_rows),
     ("bench_says_what_does_not_fit", bench_says_what_does_not_fit),
@@ -251,6 +252,34 @@ fn bench_measures_and_writes_json() {
         assert!(turns["sets"].as_u64().unwrap() > 1000 && turns["cached"] == true, "{turns}");
     }
     assert!(run.stdout.contains("a cache may hold their tensors"), "{}", run.stdout);
+}
+
+fn bench_compares_and_makes_a_page() {
+    let folder = tempdir().unwrap();
+    let [page, peer, record] = ["bench.html", "peer.json", "bench.json"].map(|name| folder.path().join(name));
+    let row = r#"{"shape": [8, 5, 9, 7], "layout": "channels_first", "pass": "forward", "median_ms": 1000}"#;
+    let text = format!(r#"{{"peer": "a peer", "adapter": "a card", "rows": [{row}]}}"#);
+    fs::write(&peer, text).unwrap();
+    let arguments = "bench --shape 8,5,9,7 --repetitions 3 --warm-cache";
+    let mut command = program();
+    command.args(arguments.split_whitespace()).arg("--compare").arg(&peer);
+    let run = run(command.arg("--html").arg(&page).arg("--json").arg(&record));
+    run.expect(0, &["a peer: forward ", "as long as ours", "cache    warm"]);
+    let record = json(&record);
+    assert_eq!((&record["peers"][0]["peer"], &record["peers"][0]["compared"]), (&"a peer".into(), &1.into()));
+    let rows = record["rows"].as_array().unwrap();
+    let is_compared = |row: &&Value| !row["peers"].as_array().unwrap().is_empty();
+    let compared: Vec<_> = rows.iter().filter(is_compared).collect();
+    assert_eq!(compared.len(), 1);
+    assert_eq!((&compared[0]["pass"], &compared[0]["layout"]), (&"forward".into(), &"channels-first".into()));
+    let ratio = compared[0]["peers"][0]["ratio"].as_f64().unwrap();
+    assert!((ratio * compared[0]["time"]["median_ms"].as_f64().unwrap() - 1000.0).abs() < 1e-6);
+    let html = fs::read_to_string(page).unwrap();
+    for part in ["<!DOCTYPE html>", "<svg ", "a peer on a card", "8×5×9×7 first", "prefers-color-scheme:dark"]
+    {
+        assert!(html.contains(part), "no {part:?}");
+    }
+    assert!(!html.contains("<script") && !html.contains("http-equiv=\"refresh"));
 }
 
 fn bench_measures_every_feature() {

@@ -32,6 +32,9 @@ fn every_command_has_help_with_an_example() {
         "--batch",
         "--adapter",
         "--json",
+        "--html",
+        "--compare",
+        "--time-limit",
         "--warm-cache",
         "--cache-mib",
         "--repetitions",
@@ -74,6 +77,8 @@ fn wrong_numbers_are_refused() {
     batchnorm("bench --repetitions 0").expect_error(2, &["--repetitions"]);
     batchnorm("bench --ghost 0").expect_error(2, &["--ghost"]);
     batchnorm("bench --shapes quick --shape 8,8").expect_error(2, &["cannot be used with"]);
+    batchnorm("bench --shapes growth --batch 2").expect_error(1, &["leave one of the two out"]);
+    batchnorm("bench --compare no-such-file.json").expect_error(1, &["cannot read no-such-file.json"]);
     batchnorm("bench --warm-cache --cache-mib 8").expect_error(2, &["cannot be used with"]);
 }
 

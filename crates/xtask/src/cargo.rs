@@ -22,27 +22,41 @@ pub(crate) fn command() -> Command {
 
 /// Runs a cargo command that builds the `batchnorm` program, and says where it put it.
 pub(crate) fn build_program(arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<Utf8PathBuf> {
+    build(arguments, &[], is_program).with_context(|| format!("no program {PROGRAM}"))
+}
+
+/// Runs a cargo command that builds, with these arguments for the compiler of the last program, and says where
+/// it put the program that is `wanted`.
+pub(crate) fn build(
+    arguments: &[impl AsRef<OsStr>],
+    for_compiler: &[&str],
+    wanted: impl Fn(&Artifact) -> bool,
+) -> anyhow::Result<Utf8PathBuf> {
     let mut build = command();
     build.args(arguments).arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
+    if !for_compiler.is_empty() {
+        build.arg("--").args(for_compiler);
+    }
     let mut build = build.spawn().context("cannot run cargo")?;
     let output = build.stdout.take().context("cargo has no output")?;
     let mut program = None;
     for message in Message::parse_stream(BufReader::new(output)) {
-        if let Message::CompilerArtifact(artifact) = message.context("cannot read cargo's output")? {
-            program = executable(artifact).or(program);
+        if let Message::CompilerArtifact(artifact) = message.context("cannot read cargo's output")?
+            && wanted(&artifact)
+        {
+            program = artifact.executable.or(program);
         }
     }
     let status = build.wait().context("cannot wait for cargo")?;
     ensure!(status.success(), "the build failed");
-    program.with_context(|| format!("cargo built no program {PROGRAM}"))
+    program.context("cargo built nothing that can be run")
 }
 
-/// The path of the program, if this is the program, not its unit tests.
-fn executable(artifact: Artifact) -> Option<Utf8PathBuf> {
-    let is_program = artifact.target.name == PROGRAM
+/// Whether this is the program, not its unit tests.
+fn is_program(artifact: &Artifact) -> bool {
+    artifact.target.name == PROGRAM
         && artifact.target.kind.contains(&TargetKind::Bin)
-        && !artifact.profile.test;
-    artifact.executable.filter(|_| is_program)
+        && !artifact.profile.test
 }
 
 /// The exit code of a program as our own; failure if it was ended by a signal.
@@ -73,8 +87,8 @@ mod tests {
     #[test]
     fn the_program_is_found() {
         let executables = [("batchnorm", false), ("batchnorm", true), ("xtask", false)]
-            .map(|(name, is_test)| artifact(name, is_test).map(executable));
-        assert_eq!(executables, [Some(Some("/target/batchnorm".into())), Some(None), Some(None)]);
+            .map(|(name, is_test)| artifact(name, is_test).map(|artifact| is_program(&artifact)));
+        assert_eq!(executables, [Some(true), Some(false), Some(false)]);
     }
 
     #[cfg(unix)]

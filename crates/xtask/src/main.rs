@@ -3,6 +3,7 @@
 mod adapter;
 mod apt;
 mod bench;
+mod bundle;
 mod cargo;
 mod msrv;
 mod passed_on;
@@ -29,6 +30,7 @@ struct Arguments {
 enum Command {
     Bench(bench::Arguments),
     Test(test::Arguments),
+    Bundle(bundle::Arguments),
     Msrv(msrv::Arguments),
     Swiftshader(swiftshader::Arguments),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Msrv(arguments) => msrv::run(&arguments),
         Command::Swiftshader(arguments) => swiftshader::run(&arguments),
     };
@@ -72,7 +75,8 @@ mod tests {
     fn an_unknown_command_lists_the_known_ones() {
         let error = Arguments::try_parse_from(["xtask", "build"]).map(|_| ());
         let error = error.map_err(|error| with_known_commands(error).to_string());
-        let lists = |error: &String| error.contains("the commands are bench, test, msrv, swiftshader");
+        let lists =
+            |error: &String| error.contains("the commands are bench, test, bundle, msrv, swiftshader");
         assert!(error.as_ref().is_err_and(lists), "{error:?}");
     }
 

@@ -57,7 +57,7 @@ struct Timed<'a> {
 /// Passes on the adapter, checked and ready to be timed.
 enum Ready {
     Subject(Box<Subject>),
-    Replicas { replicas: Replicas, turn: Turn },
+    Replicas { replicas: Replicas, turn: Box<Turn> },
 }
 
 /// Seconds that one measurement takes at least, as far as repeating what is measured can do that.
@@ -110,7 +110,7 @@ impl Bench<'_> {
                     timed.push(Timed::new(pass, replicas.moves(pass)?, run).checked(accuracy));
                 }
                 // What the host does in between takes longer than any cache helps.
-                (std::slice::from_ref(turn), None)
+                (std::slice::from_ref(&**turn), None)
             }
         };
         let mut copies = self.copies(turns);
@@ -149,7 +149,7 @@ impl Bench<'_> {
         if config.synchronized {
             let replicas = Replicas::new(self.context, data, config)?;
             let accuracies = replicas.check(judge, passes)?;
-            let turn = replicas.tensors().context("there are no replicas")?.turn();
+            let turn = Box::new(replicas.tensors().context("there are no replicas")?.turn());
             return Ok((Ready::Replicas { replicas, turn }, accuracies));
         }
         let subject = Subject::new(self.context, data, config, passes, (self.cache, footprint))?;

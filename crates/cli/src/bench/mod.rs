@@ -33,9 +33,10 @@ use report::{Note, Record};
 use shapes::{BenchShape, Layouts, ShapeSet, layout_name};
 use std::cell::RefCell;
 use std::io::Write;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use timer::Timer;
 use turns::{CACHE_MIB, Cache};
 use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
@@ -80,6 +81,9 @@ pub(crate) struct Arguments {
     /// How often everything is timed.
     #[arg(long, value_name = "COUNT", default_value = "11")]
     repetitions: NonZeroUsize,
+    /// Begin no shape after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<NonZeroU64>,
     /// Time each step of the passes by itself too.
     #[arg(long)]
     steps: bool,
@@ -140,10 +144,17 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     let layouts = arguments.layout.all();
     let bar = progress::bar(shapes.len() * layouts.len());
     let mut result = Ok(());
+    let limit = arguments.time_limit.map(|seconds| Duration::from_secs(seconds.get()));
+    let start = Instant::now();
     for (shape, &layout) in shapes.iter().flat_map(|shape| layouts.iter().map(move |layout| (shape, layout)))
     {
         let name = format!("{shape} {}", layout_name(layout));
         bar.set_message(name.clone());
+        if limit.is_some_and(|limit| start.elapsed() > limit) {
+            let note = "not measured: the time limit is over".to_owned();
+            record.notes.push(Note { shape: shape.to_string(), layout: layout_name(layout), note });
+            continue;
+        }
         result = measure(&bench, arguments, shape, layout, &mut record).context(name);
         if result.is_err() {
             break;

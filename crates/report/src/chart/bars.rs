@@ -38,7 +38,8 @@ pub struct BarChart {
 
 const BAR: i32 = 15;
 const GAP: i32 = 10;
-const TOP: i32 = 8;
+/// Tall charts are read from both ends, so that ticks have their numbers at both.
+const TOP: i32 = 26;
 const BOTTOM: i32 = 52;
 /// Of the groups' labels, and of the texts behind the longest bar.
 const LEFT: i32 = 190;
@@ -77,8 +78,10 @@ impl BarChart {
         for tick in ticks(longest) {
             let x = at(tick);
             area.draw(&PathElement::new([(x, TOP), (x, bottom)], GRID)).map_err(text)?;
-            let label = Text::new((self.tick)(tick), (x, bottom + 8), style(HPos::Center, VPos::Top));
-            area.draw(&label).map_err(text)?;
+            for (y, side) in [(TOP - 6, VPos::Bottom), (bottom + 8, VPos::Top)] {
+                let label = Text::new((self.tick)(tick), (x, y), style(HPos::Center, side));
+                area.draw(&label).map_err(text)?;
+            }
         }
         // Behind the bars and their texts.
         if let Some(limit) = self.limit {
