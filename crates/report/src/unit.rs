@@ -39,8 +39,17 @@ pub fn digits(number: f64) -> String {
 
 /// With a decimal prefix, as few digits as tell it, and `unit`: 2.5 MB.
 pub fn prefixed(number: f64, unit: &str) -> String {
-    const PREFIXES: [(f64, &str); 7] =
-        [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")];
+    const PREFIXES: [(f64, &str); 9] = [
+        (1e12, "T"),
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+        (1.0, ""),
+        (1e-3, "m"),
+        (1e-6, "µ"),
+        (1e-9, "n"),
+        (1e-12, "p"),
+    ];
     // 999.9 k is 1 M.
     let fits = |&&(size, _): &&(f64, &str)| number.abs() >= size * 0.9995;
     let (size, prefix) = PREFIXES.iter().find(fits).copied().unwrap_or((1.0, ""));
@@ -68,6 +77,8 @@ mod tests {
     fn prefixes_are_decimal() {
         let of = |number| prefixed(number, "B");
         assert_eq!(["0 B", "12 B", "1 kB", "2.5 MB", "1 GB"], [0.0, 12.0, 999.9, 2.5e6, 1e9].map(of));
+        let times = [2e-3, 5e-6, 0.5e-9, 20e-12].map(|seconds| prefixed(seconds, "s"));
+        assert_eq!(times, ["2 ms", "5 µs", "500 ps", "20 ps"]);
         assert_eq!((prefixed(12_544.0, ""), prefixed(30.0, "")), ("12.54 k".to_owned(), "30".to_owned()));
     }
 }
