@@ -19,7 +19,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 #[test]
 fn every_step_has_each_of_its_files_and_no_file_is_left_over() {
     let expected: BTreeSet<String> = Step::ALL.iter().map(|step| step.stem().to_owned()).collect();
-    assert_eq!(expected.len(), 10);
+    assert_eq!(expected.len(), 14);
     assert_eq!(stems("shaders", "wgsl"), expected);
     let mut host = stems("src/kernels", "rs");
     assert!(host.remove("mod"));
@@ -35,7 +35,7 @@ fn every_step_has_each_of_its_files_and_no_file_is_left_over() {
 fn the_reference_has_a_function_for_each_step() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reference.rs");
     let source = std::fs::read_to_string(path).expect("the reference");
-    for step in Step::ALL {
+    for step in Step::ALL.into_iter().filter(|step| step.runs().is_empty()) {
         assert!(source.contains(&format!("pub fn {}(", step.stem())), "{}", step.stem());
     }
 }

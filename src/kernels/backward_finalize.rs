@@ -57,7 +57,10 @@ fn kernel(problem: &Problem<'_>, records: Records, sums: Sums, outcome: Gradient
     }
     match outcome {
         GradientOutcome::Coefficients(wanted) => {
-            kernel.file(MEANS_OF_SUMS).file(GRADIENT_OUTCOME_COEFFICIENTS).bind(&[Resource::Saved, Resource::Coefficients]);
+            kernel
+                .file(MEANS_OF_SUMS)
+                .file(GRADIENT_OUTCOME_COEFFICIENTS)
+                .bind(&[Resource::Saved, Resource::Coefficients]);
             add_parameter_gradients(&mut kernel, wanted, run);
             let dstatistics = [Resource::Dmean, Resource::Dvariance];
             kernel.slot(wanted.dstatistics, DSTATISTICS_WRITTEN, &dstatistics, DSTATISTICS_DISCARDED);

@@ -4,7 +4,9 @@ use super::Step;
 use super::backward_apply::add_outputs;
 use super::backward_finalize::add_parameter_gradients;
 use super::backward_reduce::{add_epilogue, add_record, add_sums};
-use crate::plan::{Dispatch, Kept, Kernel, Monoid, Pass, Problem, Records, Run, Unsuited, Walk, Wanted, Work};
+use crate::plan::{
+    Dispatch, Kept, Kernel, Monoid, Pass, Problem, Records, Run, Unsuited, Walk, Wanted, Work,
+};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
@@ -24,15 +26,9 @@ pub(crate) fn backward_resident(
     let walk = problem.traverse_whole(Work::Whole { monoid: Monoid::GradSums, kept, tensors })?;
     let mut kernel = problem.tensor_kernel(Step::BackwardResident, BACKWARD_RESIDENT, &walk);
     add_gradients(problem, &mut kernel, &walk, pass, wanted);
-    let read_twice: &[Resource] = match kept {
-        Kept::InRegisters => {
-            kernel.file(KEPT_GRADIENTS_REGISTERS).file(AGAIN);
-            &[]
-        }
-        Kept::InCache => {
-            kernel.file(KEPT_GRADIENTS_CACHE);
-            READ_TWICE
-        }
+    match kept {
+        Kept::InRegisters => kernel.file(KEPT_GRADIENTS_REGISTERS).file(AGAIN),
+        Kept::InCache => kernel.file(KEPT_GRADIENTS_CACHE),
     };
     if problem.groups() > 1 {
         kernel.file(GROUP_RECORD_KEPT);
@@ -41,7 +37,7 @@ pub(crate) fn backward_resident(
         kernel.file(GROUP_RECORD_DROPPED);
     }
     problem.check_bindings(&kernel)?;
-    Ok((problem.over_tensors_twice(&walk, &kernel, read_twice), walk.records))
+    Ok((problem.over_tensors_twice(&walk, &kernel, (READ_TWICE, kept)), walk.records))
 }
 
 /// Adds what takes the sums, and what every lane concludes from them before it writes dx.

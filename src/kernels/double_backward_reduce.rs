@@ -11,9 +11,7 @@ pub(crate) fn double_backward_reduce(problem: &Problem<'_>) -> (Vec<Dispatch>, R
     let step = Step::DoubleBackwardReduce;
     let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_REDUCE, &walk);
     problem.add_planes(&mut kernel, &walk, PLANES_SAVED, Resource::Saved);
-    for file in
-        [AFFINE, EXACT, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX, problem.block()]
-    {
+    for file in [AFFINE, EXACT, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX, problem.block()] {
         kernel.file(file);
     }
     for file in [RECORDS, RECORD_OF_TILE, STORE_DOUBLE_GRAD_SUMS, STORE_PAIR, walk.tile.reduction()] {

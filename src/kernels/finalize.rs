@@ -39,7 +39,12 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
     kernel.file(STATISTICS_OF_CHANNEL);
     match statistics {
         Statistics::Merged(_) => {
-            kernel.file(RECORDS).file(MOMENTS).file(LOAD_MOMENTS).file(SOURCE_BATCH).file(STATISTICS_OF_MOMENTS);
+            kernel
+                .file(RECORDS)
+                .file(MOMENTS)
+                .file(LOAD_MOMENTS)
+                .file(SOURCE_BATCH)
+                .file(STATISTICS_OF_MOMENTS);
             problem.add_merge(&mut kernel, records);
             kernel.bind(&[Resource::Records]);
         }
@@ -55,7 +60,13 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
             add_conclusion(problem, &mut kernel);
         }
         Outcome::Unscaled(saved) => {
-            kernel.file(OUTCOME_SAVED).file(CONCLUSION).file(INVERSE_SQRT).file(WEIGHT_ONE).file(BIAS_ZERO).bind(&[saved]);
+            kernel
+                .file(OUTCOME_SAVED)
+                .file(CONCLUSION)
+                .file(INVERSE_SQRT)
+                .file(WEIGHT_ONE)
+                .file(BIAS_ZERO)
+                .bind(&[saved]);
         }
         Outcome::Folded => {
             kernel.file(OUTCOME_FOLDED).bind(&[Resource::FoldedScale, Resource::FoldedOffset]);

@@ -22,18 +22,12 @@ pub(crate) fn forward_resident(
     add_moments(problem, &mut kernel, &walk);
     add_settlement(problem, &mut kernel, updates);
     add_normalization(problem, &mut kernel, pass, in_place);
-    let read_twice: &[Resource] = match kept {
-        Kept::InRegisters => {
-            kernel.file(KEPT_X_REGISTERS).file(AGAIN);
-            &[]
-        }
-        Kept::InCache => {
-            kernel.file(KEPT_X_CACHE);
-            &[Resource::X]
-        }
+    match kept {
+        Kept::InRegisters => kernel.file(KEPT_X_REGISTERS).file(AGAIN),
+        Kept::InCache => kernel.file(KEPT_X_CACHE),
     };
     problem.check_bindings(&kernel)?;
-    Ok(problem.over_tensors_twice(&walk, &kernel, read_twice))
+    Ok(problem.over_tensors_twice(&walk, &kernel, (&[Resource::X], kept)))
 }
 
 /// Adds what every lane concludes about its channels before it normalizes, and what one of them leaves.

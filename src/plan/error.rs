@@ -90,7 +90,9 @@ pub enum PlanError {
         limit: &'static str,
     },
     /// The schedule asks for a traversal that does not apply.
-    #[error("{shape} cannot be traversed {traversal}: {reason}; leave the traversal to the cost model, or choose another")]
+    #[error(
+        "{shape} cannot be traversed {traversal}: {reason}; leave the traversal to the cost model, or choose another"
+    )]
     Traversal {
         /// The shape as given.
         shape: Shape,

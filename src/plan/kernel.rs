@@ -69,10 +69,8 @@ impl Problem<'_> {
             DeviceKind::Cpu => parts::SUBTRACT_PLAIN,
         };
         let grouping = if view.groups() > 1 { parts::GROUPING_GHOST } else { parts::GROUPING_WHOLE };
-        let mut kernel = Kernel::new(
-            step,
-            [parts::PARAMS, grouping, parts::TILE, entry, walk.tile.vector(), packing],
-        );
+        let mut kernel =
+            Kernel::new(step, [parts::PARAMS, grouping, parts::TILE, entry, walk.tile.vector(), packing]);
         match self.options.dtype {
             Dtype::F32 => &mut kernel,
             Dtype::F16 => kernel.file(parts::ELEMENT_F16),

@@ -75,6 +75,10 @@ pub struct Dispatch {
     moved: f64,
     /// Elements that it reads again, from a cache if all goes as planned.
     reread: f64,
+    /// Elements that it looks at again in registers.
+    kept: f64,
+    /// Bytes of an element.
+    element_bytes: u64,
 }
 
 /// What is bound of a resource.
@@ -200,7 +204,7 @@ impl Plan {
         let mut best = Self::traversing(&problem, shape, operation, Traversal::Split)?;
         for traversal in [Traversal::Pipelined, Traversal::Revisited, Traversal::Resident] {
             if let Ok(plan) = Self::traversing(&problem, shape, operation, traversal)
-                && cost::of(&plan, device) < cost::of(&best, device)
+                && cost::seconds(&plan, device) < cost::seconds(&best, device)
             {
                 best = plan;
             }

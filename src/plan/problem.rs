@@ -3,7 +3,7 @@
 use super::kernel::Kernel;
 use super::part::Part;
 use super::schedule::{Schedule, Unsuited};
-use super::tile::{Tile, Work};
+use super::tile::{Kept, Tile, Work};
 use super::traits::DeviceTraits;
 use super::view::View;
 use super::{Dispatch, Piece, WORD_BYTES};
@@ -37,6 +37,8 @@ pub(crate) struct Walk {
     first_splits: Vec<u64>,
     /// What a reduction leaves.
     pub(crate) records: Records,
+    /// Whether the tensors are gone over from their end: a step before has just read that, so a cache still has it.
+    backwards: bool,
 }
 
 /// How many records there are to merge.
@@ -108,7 +110,8 @@ impl<'a> Problem<'a> {
         let parts = view.parts(self.device);
         let mut tile = Tile::for_parts(&view, &parts, self.device, work, &self.schedule);
         loop {
-            let walk = Walk::new(view, tile, parts.clone());
+            let backwards = !matches!(work, Work::Reduce(_));
+            let walk = Walk { backwards, ..Walk::new(view, tile, parts.clone()) };
             let Records { groups, splits, .. } = walk.records;
             let too_many_records = work.monoid().is_some_and(|monoid| {
                 groups * splits * self.channels * monoid.bytes() > self.device.max_storage_buffer_binding_size
@@ -188,23 +191,28 @@ impl<'a> Problem<'a> {
         (0..=runs).map(dispatch).collect()
     }
 
-    /// The same where each workgroup reads those of the tensors `read_twice` that the kernel binds a second time.
+    /// The same where each workgroup looks twice at those of the tensors `seen_twice` that the kernel binds.
     pub(crate) fn over_tensors_twice(
         &self,
         walk: &Walk,
         kernel: &Kernel,
-        read_twice: &[Resource],
+        (seen_twice, kept): (&[Resource], Kept),
     ) -> Vec<Dispatch> {
         let mut dispatches = self.over_tensors(walk, kernel);
         for dispatch in &mut dispatches {
-            dispatch.reread = dispatch.tensors_among(read_twice) * dispatch.elements();
+            let again = dispatch.tensors_among(seen_twice) * dispatch.elements();
+            match kept {
+                Kept::InRegisters => dispatch.kept = again,
+                Kept::InCache => dispatch.reread = again,
+            }
         }
         dispatches
     }
 
     /// A dispatch of `kernel` for each part of the big tensors.
     pub(crate) fn over_tensors(&self, walk: &Walk, kernel: &Kernel) -> Vec<Dispatch> {
-        let Walk { view, tile, parts, first_splits, records } = walk;
+        let Walk { view, tile, parts, first_splits, records, backwards } = walk;
+        let backwards = *backwards;
         let rows = u64::from(tile.rows);
         let dispatch = |(part, &first_split): (&Part, &u64)| {
             let row_length = view.row_length_of(part);
@@ -243,8 +251,8 @@ impl<'a> Problem<'a> {
                 first_outer: word(part.first_outer),
                 mask_base: word(mask_base / view.mask_entries_of_position()),
                 channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
-                first_tile_row: 0,
-                tile_row_step: 1,
+                first_tile_row: if backwards { word(part_splits * groups - 1) } else { 0 },
+                tile_row_step: if backwards { 1u32.wrapping_neg() } else { 1 },
                 part_splits: word(part_splits),
                 first_split: word(first_split),
                 splits: word(records.splits),
@@ -261,7 +269,11 @@ impl<'a> Problem<'a> {
                 }
             })
         };
-        parts.iter().zip(first_splits).map(dispatch).collect()
+        let mut dispatches: Vec<_> = parts.iter().zip(first_splits).map(dispatch).collect();
+        if backwards {
+            dispatches.reverse();
+        }
+        dispatches
     }
 
     /// What is bound of the mask with a part.
@@ -334,6 +346,8 @@ impl<'a> Problem<'a> {
             pieces: kernel.resources.iter().map(|&resource| piece(resource)).collect(),
             moved: 0.0,
             reread: 0.0,
+            kept: 0.0,
+            element_bytes: self.options.dtype.bytes(),
         };
         let moved = dispatch.moves() * dispatch.elements();
         self.with_grid(Dispatch { moved, ..dispatch }, params)
@@ -367,7 +381,7 @@ impl Walk {
             last_splits = next;
         }
         let records = Records { groups: view.groups(), splits, last_splits };
-        Self { view, tile, parts, first_splits, records }
+        Self { view, tile, parts, first_splits, records, backwards: false }
     }
 }
 

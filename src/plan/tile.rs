@@ -1,9 +1,9 @@
 //! How the lanes of a workgroup share the work: the numbers that shape a kernel.
 
 use super::part::Part;
+use super::schedule::{Schedule, Unsuited};
 use super::traits::{DeviceKind, DeviceTraits};
 use super::view::View;
-use super::schedule::{Schedule, Unsuited};
 use crate::shader::parts::{self, Part as File};
 
 /// What a dispatch does with the big tensors.

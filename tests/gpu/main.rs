@@ -10,11 +10,15 @@ mod subject;
 // One file a step, named by its stem.
 mod backward_apply;
 mod backward_finalize;
+mod backward_pipelined;
 mod backward_reduce;
+mod backward_resident;
 mod double_backward_apply;
 mod double_backward_finalize;
 mod double_backward_reduce;
 mod finalize;
+mod forward_pipelined;
+mod forward_resident;
 mod normalize;
 mod running_stats;
 mod statistics;
@@ -51,7 +55,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let context = Context::new_blocking();
     let required = std::env::var_os("BATCH_NORM_REQUIRE_ADAPTER").is_some_and(|value| value == "1");
-    let steps: [(&str, &[Test]); 10] = [
+    let steps: [(&str, &[Test]); 14] = [
         ("statistics", statistics::TESTS),
         ("finalize", finalize::TESTS),
         ("running_stats", running_stats::TESTS),
@@ -62,6 +66,10 @@ fn main() -> ExitCode {
         ("double_backward_reduce", double_backward_reduce::TESTS),
         ("double_backward_finalize", double_backward_finalize::TESTS),
         ("double_backward_apply", double_backward_apply::TESTS),
+        ("forward_resident", forward_resident::TESTS),
+        ("forward_pipelined", forward_pipelined::TESTS),
+        ("backward_resident", backward_resident::TESTS),
+        ("backward_pipelined", backward_pipelined::TESTS),
     ];
     let others = [
         ("oracle", oracle::TESTS),

@@ -3,17 +3,20 @@
 //! limits, and on one whose bindings are so small that tensors fall into parts.
 
 use crate::Test;
-use crate::subject::{ACTIVATIONS, DTYPES, LAYOUTS, Random, Setup, shape, with_limits};
+use crate::subject::{ACTIVATIONS, DTYPES, LAYOUTS, Random, Setup, plans, shape, with_limits};
 use libtest_mimic::Failed;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use wgpu_batchnorm::wgpu::Limits;
-use wgpu_batchnorm::{BatchNorm, Context, Mode, Momentum, Operation, Options, Order, Pass, Source};
+use wgpu_batchnorm::{
+    BatchNorm, Context, Mode, Momentum, Operation, Options, Order, Pass, Schedule, Source, Traversal,
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("any_operator_matches_the_reference", any_operator_matches_the_reference),
+    ("any_operator_in_any_traversal", any_operator_in_any_traversal),
     ("with_the_default_limits_of_webgpu", with_the_default_limits_of_webgpu),
     ("tensors_larger_than_a_binding", tensors_larger_than_a_binding),
 ];
@@ -59,6 +62,28 @@ fn pairs(axes: Axes) -> impl Iterator<Item = [usize; 4]> {
 }
 
 fn any_operator_matches_the_reference(context: &Context) -> Result<(), Failed> {
+    any_operator(|setup| setup.check(context))
+}
+
+/// The traversals take turns; where one does not apply, nothing is tried.
+fn any_operator_in_any_traversal(context: &Context) -> Result<(), Failed> {
+    let (turn, tried) = (Cell::new(0), RefCell::new([0; 3]));
+    any_operator(|setup| {
+        let index = turn.replace(turn.get() + 1) % 3;
+        let traversal = [Traversal::Pipelined, Traversal::Revisited, Traversal::Resident][index];
+        let schedule = Schedule { runs: Some(2), ..Schedule::with_traversal(traversal) };
+        let Some([forward, _]) = plans(setup, context, schedule)? else { return Ok(()) };
+        tried.borrow_mut()[index] += usize::from(forward.traversal() == Some(traversal));
+        setup.check(&context.with_schedule(schedule))
+    })?;
+    let tried = tried.into_inner();
+    if tried.iter().any(|&tried| tried < 15) {
+        return Err(format!("so few cases were traversed in another way: {tried:?}").into());
+    }
+    Ok(())
+}
+
+fn any_operator(check: impl Fn(&Setup) -> Result<(), Failed>) -> Result<(), Failed> {
     let sizes = prop_oneof![
         (2usize..9, 1usize..20).prop_map(|(n, c)| vec![n, c]),
         (1usize..9, 1usize..20, 1usize..150).prop_map(|(n, c, l)| vec![n, c, l]),
@@ -86,7 +111,7 @@ fn any_operator_matches_the_reference(context: &Context) -> Result<(), Failed> {
             rejected.set(rejected.get() + 1);
         }
         prop_assume!(!has_too_few_values(&setup));
-        setup.check(context).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+        check(&setup).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         seen.borrow_mut().extend(pairs(axes));
         Ok(())
     })?;

@@ -7,6 +7,7 @@ mod data;
 mod devices;
 mod double;
 mod setup;
+mod traversals;
 
 pub(crate) use bounds::{Bounds, rounding};
 pub(crate) use buffers::{Buffers, Results, download, submit};
@@ -15,6 +16,7 @@ pub(crate) use data::{Random, SIZES, bits, normals, positions, rounded, shape};
 pub(crate) use devices::{Arena, buffer, device_still_works, expect, with_limits};
 pub(crate) use double::Double;
 pub(crate) use setup::Setup;
+pub(crate) use traversals::{check as check_traversal, plans};
 
 pub(crate) use crate::common::{ACTIVATIONS, LAYOUTS};
 

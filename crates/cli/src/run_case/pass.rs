@@ -1,8 +1,8 @@
 //! Kinds `step`, `masked` and `ghost`: one forward and one backward pass.
 
 use super::{
-    AnyError, Maker, NoChoice, forced, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
-    submit,
+    AnyError, Maker, NoChoice, forced, insert_batch, insert_running, insert_tensors, layout, options, range,
+    running_values, submit,
 };
 use wgpu_batchnorm::{
     Accumulation, BackwardTensors, BatchNorm, BatchNormError, Context, ForwardTensors, GivenStatistics, Mask,

@@ -92,7 +92,9 @@ fn verify(context: &Context, path: &Path, destination: Option<&Destination>) -> 
     };
     let outputs = match run_case(context, &case) {
         Ok(outputs) => outputs,
-        Err(RunError::Unsupported(reason) | RunError::Inapplicable(reason)) => return Report::skipped(path, reason),
+        Err(RunError::Unsupported(reason) | RunError::Inapplicable(reason)) => {
+            return Report::skipped(path, reason);
+        }
         Err(RunError::Failed(error)) => return Report::failed(path, error.to_string()),
     };
     // Also what fails is saved: that is when one wants to look at it.
