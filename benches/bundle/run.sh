@@ -68,6 +68,7 @@ for number in "$limit" "$repetitions" ${batch:+"$batch"}; do
 done
 [[ $torch =~ ^(cuda|cpu|none)?$ ]] || die "--torch $torch: expected cuda, cpu or none"
 ((${#chosen[@]})) || chosen=("${stages[@]}")
+[[ -d $here/bin ]] || die "this is no bundle: cargo xtask bundle makes one, with a run.sh of its own"
 mkdir -p "$out" || die "cannot make the folder $out"
 out=$(cd "$out" && pwd)
 work=$(mktemp -d) || die 'cannot make a temporary folder'
@@ -99,13 +100,14 @@ step() {
     return "$status"
 }
 
-library() { ldconfig -p 2>/dev/null | grep -q "$1"; }
+# ldconfig is not on the path of everyone.
+library() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q "$1"; }
 
 # The Vulkan loader: the system's, or the one that came along.
 find_loader() {
-    local folder
+    local folder set=${LD_LIBRARY_PATH:-}
     library 'libvulkan\.so\.1' && return 0
-    for folder in ${LD_LIBRARY_PATH//:/ } /usr/lib/x86_64-linux-gnu /usr/lib64 /usr/local/lib "$here/lib"; do
+    for folder in ${set//:/ } /usr/lib/x86_64-linux-gnu /usr/lib64 /usr/local/lib "$here/lib"; do
         if [[ -e $folder/libvulkan.so.1 ]]; then
             export LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
             return 0
@@ -162,12 +164,15 @@ prepare() {
     ((has_adapter)) || failed=1
     if [[ -z $torch ]]; then
         torch=none
-        [[ $(timeout 120 "$python" -c 'import torch; print(torch.cuda.is_available())' 2>/dev/null) == True ]] && torch=cuda
+        if [[ $(timeout 120 "$python" -c 'import torch; print(torch.cuda.is_available())' 2>/dev/null) == True ]]; then
+            torch=cuda
+        else
+            note pytorch skipped 0 "$python has no PyTorch with CUDA; --torch cpu compares with the CPU"
+        fi
     elif [[ $torch != none ]] && ! timeout 120 "$python" -c 'import torch' 2>/dev/null; then
-        printf '%s has no torch: set PYTHON to one that has\n' "$python"
         torch=none
+        note pytorch skipped 0 "$python has no torch: set PYTHON to one that has"
     fi
-    [[ $torch != none ]] || note pytorch skipped 0 'no PyTorch with CUDA; --torch cpu compares with the CPU'
     if [[ -e $here/bin/peer-burn.gz ]]; then
         gzip -dc "$here/bin/peer-burn.gz" >"$work/peer-burn" && chmod +x "$work/peer-burn"
     fi
