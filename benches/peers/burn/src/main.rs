@@ -1,12 +1,13 @@
 //! `burn::nn::BatchNorm` of burn 0.22.1 in training, timed on the shapes of the benchmark.
 //!
 //! Forward and backward are timed apart, in float32, channels first, on the adapter that burn's
-//! wgpu backend takes by default. Nothing is checked here: on Mesa lavapipe burn's reductions over
-//! 262,144 elements or more come out wrong (its loops end after 65,535 iterations), so the largest
-//! shapes do a little less work there than they should.
+//! wgpu backend takes by default, or on the CPU (burn-flex). Nothing is checked here: on Mesa lavapipe
+//! burn's reductions over 262,144 elements or more come out wrong (its loops end after 65,535
+//! iterations), so the largest shapes do a little less work there than they should.
 
 mod measure;
 mod report;
+mod shapes;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -15,59 +16,63 @@ use std::process::ExitCode;
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
 
-use measure::Timing;
+use measure::{Settings, Timing};
 use report::{Report, Row};
+use shapes::{ShapeSet, Sizes};
 
-/// Times burn's batch normalization in training on wgpu, forward and backward apart.
+/// Times burn's batch normalization in training, forward and backward apart.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    /// What burn runs on.
+    #[arg(long, value_enum, default_value = "wgpu")]
+    backend: Backend,
     /// A list of shapes by its name.
     #[arg(long, value_enum, default_value = "quick", conflicts_with = "shape")]
-    shapes: ShapeList,
+    shapes: ShapeSet,
     /// One shape, `N,C` and up to three spatial sizes; may be repeated.
-    #[arg(long, value_parser = parse_shape)]
+    #[arg(long)]
     shape: Vec<Sizes>,
+    /// Replaces N, the first size of each shape.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
     /// How often each pass is timed, after the warm-up.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
-    /// Write the rows to this file, as JSON.
+    /// Tensors take turns until so many MiB lie between two uses of one, so that no cache holds them.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    cache_mib: u32,
+    /// One set of tensors in all steps, which a cache may hold.
+    #[arg(long, conflicts_with = "cache_mib")]
+    warm_cache: bool,
+    /// Write the rows to this file, as JSON, after each shape.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// The sizes of one tensor, channels first: `[N, C, spatial…]`.
-#[derive(Clone)]
-struct Sizes(Vec<usize>);
-
 #[derive(Clone, Copy, ValueEnum)]
-enum ShapeList {
-    /// Three layers of ResNet-50, small enough for a CPU adapter.
-    Quick,
+enum Backend {
+    /// The default adapter of burn's wgpu backend.
+    Wgpu,
+    /// The CPU.
+    Flex,
 }
 
-impl ShapeList {
-    fn sizes(self) -> Vec<Sizes> {
+impl Backend {
+    /// Its device, the name of the peer, and what it runs on.
+    fn open(self) -> Result<(Device, &'static str, String), Box<dyn Error>> {
         match self {
-            Self::Quick => {
-                vec![Sizes(vec![64, 64, 56, 56]), Sizes(vec![32, 256, 14, 14]), Sizes(vec![64, 512, 7, 7])]
+            Self::Wgpu => {
+                let (device, setup) = Device::wgpu_options().init_with_setup()?;
+                let adapter = setup.adapter.get_info();
+                let adapter = format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver_info);
+                Ok((device, "burn 0.22.1 wgpu", adapter))
+            }
+            Self::Flex => {
+                let threads = std::thread::available_parallelism()?;
+                Ok((Device::flex(), "burn 0.22.1 flex", format!("CPU, {threads} threads")))
             }
         }
-    }
-}
-
-fn parse_shape(text: &str) -> Result<Sizes, String> {
-    let sizes = text
-        .split(',')
-        .map(|size| match size.trim().parse::<usize>() {
-            Ok(0) => Err(format!("size 0 in '{text}', expected at least 1 in every axis")),
-            Ok(size) => Ok(size),
-            Err(error) => Err(format!("'{size}' in '{text}': {error}, expected sizes like 64,64,56,56")),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    match sizes.len() {
-        2..=5 => Ok(Sizes(sizes)),
-        rank => Err(format!("'{text}' has rank {rank}, expected 2 to 5: N,C and up to three spatial sizes")),
     }
 }
 
@@ -82,21 +87,22 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let (device, setup) = Device::wgpu_options().init_with_setup()?;
-    let adapter = setup.adapter.get_info();
-    let adapter = format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver_info);
+    let (device, peer, adapter) = arguments.backend.open()?;
     let device = device.autodiff();
-
-    let shapes = if arguments.shape.is_empty() { arguments.shapes.sizes() } else { arguments.shape.clone() };
-    let mut report = Report::new(adapter);
+    let cache_bytes = if arguments.warm_cache { 0 } else { u64::from(arguments.cache_mib) << 20 };
+    let settings = Settings { repetitions: arguments.repetitions, cache_bytes };
+    let shapes = if arguments.shape.is_empty() { arguments.shapes.sizes()? } else { arguments.shape.clone() };
+    let mut report = Report::new(peer, adapter);
     report.print_head();
-    for Sizes(sizes) in &shapes {
-        let Timing { forward, backward } = measure::batch_norm(sizes, arguments.repetitions, &device)?;
-        report.push(Row::new(sizes, "forward", forward));
-        report.push(Row::new(sizes, "backward", backward));
+    for sizes in shapes {
+        let Sizes(sizes) = arguments.batch.map_or(sizes.clone(), |batch| sizes.with_batch(batch as usize));
+        let Timing { forward, backward, sets } = measure::batch_norm(&sizes, settings, &device)?;
+        report.push(Row::new(&sizes, "forward", forward, sets));
+        report.push(Row::new(&sizes, "backward", backward, sets));
+        // What was measured before an error or a time limit is not lost.
+        if let Some(path) = &arguments.json {
+            report.write(path)?;
+        }
     }
-    match &arguments.json {
-        Some(path) => report.write(path),
-        None => Ok(()),
-    }
+    Ok(())
 }

@@ -1,72 +1,131 @@
-//! The two passes of one layer, timed on the host's clock between two synchronizations.
+//! The two passes of one layer: seconds of many steps in a row, on the host's clock between two
+//! synchronizations, over the number of steps.
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use burn::nn::BatchNormConfig;
+use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Distribution, Tensor};
 
-/// Passes that are run before anything is timed: they compile, tune and allocate.
+/// Measurements that are made before anything is kept: they compile, tune and allocate.
 const WARM_UP: u32 = 3;
+/// Steps in a row, at least: what a synchronization costs is shared by all of them.
+const LEAST_STEPS: usize = 4;
+/// Graphs that are kept at once, of all the steps of a backward measurement.
+const MOST_STEPS: usize = 64;
+/// Bytes that those graphs may take together, at about this many tensors each.
+const MOST_BYTES: u64 = 4 << 30;
+const TENSORS_OF_A_GRAPH: u64 = 6;
 
-/// One duration a repetition.
+/// What all shapes are measured with.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) repetitions: u32,
+    /// Bytes between two uses of a tensor, at least; 0 for one tensor in all steps.
+    pub(crate) cache_bytes: u64,
+}
+
+/// Milliseconds of a step, one a repetition.
 pub(crate) struct Timing {
-    pub(crate) forward: Vec<Duration>,
-    pub(crate) backward: Vec<Duration>,
+    pub(crate) forward: Vec<f64>,
+    pub(crate) backward: Vec<f64>,
+    /// Tensors that took turns.
+    pub(crate) sets: usize,
 }
 
 /// Times both passes over a tensor of `sizes`, which has rank 2 to 5.
 pub(crate) fn batch_norm(
     sizes: &[usize],
-    repetitions: u32,
+    settings: Settings,
     device: &Device,
 ) -> Result<Timing, Box<dyn Error>> {
     match *sizes {
-        [n, c] => time([n, c], repetitions, device),
-        [n, c, l] => time([n, c, l], repetitions, device),
-        [n, c, h, w] => time([n, c, h, w], repetitions, device),
-        [n, c, d, h, w] => time([n, c, d, h, w], repetitions, device),
+        [n, c] => time([n, c], settings, device),
+        [n, c, l] => time([n, c, l], settings, device),
+        [n, c, h, w] => time([n, c, h, w], settings, device),
+        [n, c, d, h, w] => time([n, c, d, h, w], settings, device),
         _ => Err(format!("{sizes:?} has rank {}, expected 2 to 5", sizes.len()).into()),
     }
 }
 
+/// Tensors that take turns, and steps in a row: a pass reads one tensor and writes one.
+fn sets_and_steps(tensor_bytes: u64, cache_bytes: u64) -> (usize, usize) {
+    let affordable = (MOST_BYTES / (TENSORS_OF_A_GRAPH * tensor_bytes)).clamp(1, MOST_STEPS as u64) as usize;
+    let sets = cache_bytes.div_ceil(2 * tensor_bytes).clamp(1, affordable as u64) as usize;
+    (sets, sets.max(LEAST_STEPS).min(affordable))
+}
+
 fn time<const D: usize>(
     sizes: [usize; D],
-    repetitions: u32,
+    settings: Settings,
     device: &Device,
 ) -> Result<Timing, Box<dyn Error>> {
     let channels = sizes.get(1).copied().unwrap_or(1);
+    let bytes = sizes.iter().product::<usize>() as u64 * size_of::<f32>() as u64;
+    let (sets, steps) = sets_and_steps(bytes, settings.cache_bytes);
     let layer = BatchNormConfig::new(channels).init(device);
-    let x = Tensor::<D>::random(sizes, Distribution::Normal(0.5, 2.0), device).require_grad();
-    let dy = Tensor::<D>::random(sizes, Distribution::Normal(0.0, 1.0), device);
+    let random = |mean, deviation| -> Vec<Tensor<D>> {
+        (0..sets).map(|_| Tensor::random(sizes, Distribution::Normal(mean, deviation), device)).collect()
+    };
+    let inputs: Vec<_> = random(0.5, 2.0).into_iter().map(Tensor::require_grad).collect();
+    let gradients = random(0.0, 1.0);
 
-    let mut timing = Timing { forward: Vec::new(), backward: Vec::new() };
-    for repetition in 0..WARM_UP + repetitions {
-        device.sync()?;
-        let start = Instant::now();
-        // With the update of the running statistics, as in every training step.
-        let y = layer.forward(x.clone());
-        device.sync()?;
-        let forward = start.elapsed();
-
-        // Of the loss only the derivative is timed: 1 broadcast to the shape of y, times dy. That is
-        // one elementwise multiplication beside batch normalization's own backward pass, which
-        // fusion may merge with it; the sum and its multiplication forward are finished before.
-        let loss = (y * dy.clone()).sum();
-        device.sync()?;
-        let start = Instant::now();
-        let mut gradients = loss.backward();
-        let dx = x.grad_remove(&mut gradients);
-        device.sync()?;
-        let backward = start.elapsed();
-
-        if dx.is_none() {
-            return Err("burn gave no gradient of x".into());
-        }
+    let mut timing = Timing { forward: Vec::new(), backward: Vec::new(), sets };
+    for repetition in 0..WARM_UP + settings.repetitions {
+        let (forward, backward) = measure(&layer, &inputs, &gradients, steps, device)?;
         if repetition >= WARM_UP {
             timing.forward.push(forward);
             timing.backward.push(backward);
         }
     }
     Ok(timing)
+}
+
+/// Milliseconds of a forward and of a backward step, of `steps` in a row.
+fn measure<const D: usize>(
+    layer: &BatchNorm,
+    inputs: &[Tensor<D>],
+    gradients: &[Tensor<D>],
+    steps: usize,
+    device: &Device,
+) -> Result<(f64, f64), Box<dyn Error>> {
+    let per_step = |start: Instant| start.elapsed().as_secs_f64() * 1e3 / steps as f64;
+    device.sync()?;
+    let start = Instant::now();
+    // With the update of the running statistics, as in every training step.
+    let outputs: Vec<_> = inputs.iter().cycle().take(steps).map(|x| layer.forward(x.clone())).collect();
+    device.sync()?;
+    let forward = per_step(start);
+
+    // Of the loss only the derivative is timed: 1 broadcast to the shape of y, times dy. That is one
+    // elementwise multiplication beside batch normalization's own backward pass, which fusion may merge
+    // with it; the sum and its multiplication forward are finished before.
+    let losses: Vec<_> =
+        outputs.into_iter().zip(gradients.iter().cycle()).map(|(y, dy)| (y * dy.clone()).sum()).collect();
+    device.sync()?;
+    let start = Instant::now();
+    let mut results = Vec::with_capacity(steps);
+    for (loss, x) in losses.into_iter().zip(inputs.iter().cycle()) {
+        let mut found = loss.backward();
+        results.push(x.grad_remove(&mut found).ok_or("burn gave no gradient of x")?);
+    }
+    device.sync()?;
+    let backward = per_step(start);
+    drop(results);
+    Ok((forward, backward))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_take_turns_beyond_the_cache_and_within_memory() {
+        let mib = 1 << 20;
+        // 256 MiB are four turns of a read and a write of 32 MiB.
+        assert_eq!(sets_and_steps(32 * mib, 256 * mib), (4, 4));
+        assert_eq!(sets_and_steps(32 * mib, 0), (1, 4));
+        assert_eq!(sets_and_steps(1 << 10, 256 * mib), (MOST_STEPS, MOST_STEPS));
+        assert_eq!(sets_and_steps(4 << 30, 256 * mib), (1, 1));
+    }
 }

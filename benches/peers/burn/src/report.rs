@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -12,6 +11,8 @@ use serde::Serialize;
 pub(crate) struct Report {
     peer: &'static str,
     adapter: String,
+    /// Where the times come from.
+    clock: &'static str,
     rows: Vec<Row>,
 }
 
@@ -20,35 +21,46 @@ pub(crate) struct Report {
 pub(crate) struct Row {
     shape: Vec<usize>,
     layout: &'static str,
+    dtype: &'static str,
     pass: &'static str,
     median_ms: f64,
     min_ms: f64,
     max_ms: f64,
+    /// Difference of the quartiles over the median.
+    spread: f64,
+    /// Sets of tensors that took turns.
+    sets: usize,
 }
 
 impl Row {
-    /// The row of `durations`, which holds at least one.
-    pub(crate) fn new(shape: &[usize], pass: &'static str, durations: Vec<Duration>) -> Self {
-        let mut ms: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1e3).collect();
+    /// The row of these milliseconds, of which there is at least one.
+    pub(crate) fn new(shape: &[usize], pass: &'static str, mut ms: Vec<f64>, sets: usize) -> Self {
         ms.sort_by(f64::total_cmp);
-        let at = |position: usize| ms.get(position).copied().unwrap_or(f64::NAN);
-        let last = ms.len().saturating_sub(1);
-        // The middle value, or the mean of the two.
-        let median_ms = (at(last / 2) + at(last.div_ceil(2))) / 2.0;
+        let quantile = |fraction: f64| {
+            let position = fraction * ms.len().saturating_sub(1) as f64;
+            let below = ms.get(position.floor() as usize).copied().unwrap_or(f64::NAN);
+            let above = ms.get(position.ceil() as usize).copied().unwrap_or(below);
+            below + (above - below) * position.fract()
+        };
+        let median_ms = quantile(0.5);
         Self {
             shape: shape.to_vec(),
             layout: "channels_first",
+            dtype: "f32",
             pass,
             median_ms,
-            min_ms: at(0),
-            max_ms: at(last),
+            min_ms: quantile(0.0),
+            max_ms: quantile(1.0),
+            spread: (quantile(0.75) - quantile(0.25)) / median_ms,
+            sets,
         }
     }
 }
 
 impl Report {
-    pub(crate) fn new(adapter: String) -> Self {
-        Self { peer: "burn 0.22.1 wgpu", adapter, rows: Vec::new() }
+    pub(crate) fn new(peer: &'static str, adapter: String) -> Self {
+        let clock = "host, between two synchronizations around many steps";
+        Self { peer, adapter, clock, rows: Vec::new() }
     }
 
     pub(crate) fn print_head(&self) {
