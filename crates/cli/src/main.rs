@@ -9,13 +9,14 @@ mod progress;
 mod run_case;
 mod state;
 mod traversal;
+mod tune;
 mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Training batch normalization on wgpu: adapters, verification, benchmarks and checkpoints.
+/// Training batch normalization on wgpu: adapters, verification, benchmarks, tuning and checkpoints.
 #[derive(Parser)]
 #[command(version, after_help = "Example: batchnorm bench --shapes quick --layout both")]
 struct Arguments {
@@ -29,6 +30,7 @@ enum Command {
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     State(state::Arguments),
+    Tune(tune::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments, out),
         Command::Bench(arguments) => bench::run(&arguments, out),
         Command::State(arguments) => state::run(&arguments, out),
+        Command::Tune(arguments) => tune::run(&arguments, out),
     };
     match result {
         Ok(status) => status,

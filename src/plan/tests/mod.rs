@@ -504,14 +504,61 @@ fn moves_are_counted() {
     for dtype in [Dtype::F32, Dtype::F16] {
         let options = Options { dtype, ..Options::new(64) };
         for (operation, moves) in cases {
-            assert_eq!(plan(&shape, &options, operation, &device).moves(), moves, "{operation:?}");
+            let plan = with_traversal(&shape, &options, operation, &device, Traversal::Split);
+            assert_eq!((plan.moves(), plan.rereads()), (moves, 0.0), "{operation:?}");
         }
     }
     // An activation that a residual was added before makes both backward passes read it.
     let options = Options { activation: Activation::Silu, ..Options::new(64) };
     let wanted = Wanted { dresidual: true, ..dx };
     let operation = Operation::Backward { pass: residual, wanted };
-    assert_eq!(plan(&shape, &options, operation, &device).moves(), 8.0);
+    let moves = |traversal| {
+        let plan = with_traversal(&shape, &options, operation, &device, traversal);
+        (plan.moves(), plan.rereads())
+    };
+    assert_eq!(moves(Traversal::Split), (8.0, 0.0));
+    // Read once by those that keep it: x, dy and the residual; dx and dresidual are written.
+    assert_eq!(moves(Traversal::Pipelined), (5.0, 3.0));
+    assert_eq!(moves(Traversal::Revisited), (5.0, 3.0));
+}
+
+#[test]
+fn kernels_of_several_steps_move_each_tensor_once() {
+    let device = with_many_bindings(DeviceTraits::webgpu_defaults(DeviceKind::Gpu));
+    let plain = Wanted { dx: true, dweight: Some(Accumulation::Replace), ..Wanted::default() };
+    let forward = Operation::Forward { pass: Mode::TRAINING.into(), in_place: false };
+    let backward = Operation::Backward { pass: Mode::TRAINING.into(), wanted: plain };
+    for (layout, dtype) in [
+        (Layout::ChannelsFirst, Dtype::F32),
+        (Layout::ChannelsLast, Dtype::F32),
+        (Layout::ChannelsFirst, Dtype::BF16),
+        (Layout::ChannelsLast, Dtype::F16),
+    ] {
+        let shape = shape(&in_layout(&[4, 16, 8, 8], layout), layout);
+        let options = Options { dtype, ..Options::new(16) };
+        for (traversal, rereads) in
+            [(Traversal::Resident, 0.0), (Traversal::Revisited, 1.0), (Traversal::Pipelined, 1.0)]
+        {
+            let plan = |operation| with_traversal(&shape, &options, operation, &device, traversal);
+            let moves = |operation| (plan(operation).moves(), plan(operation).rereads());
+            assert_eq!(moves(forward), (2.0, rereads), "{traversal} {layout:?} {dtype:?}");
+            assert_eq!(moves(backward), (3.0, 2.0 * rereads), "{traversal} {layout:?} {dtype:?}");
+            let dispatches = if traversal == Traversal::Pipelined { 2 } else { 1 };
+            assert_eq!(plan(forward).dispatches.len(), dispatches, "{traversal} {layout:?} {dtype:?}");
+            assert_eq!(plan(backward).dispatches.len(), dispatches, "{traversal} {layout:?} {dtype:?}");
+        }
+    }
+}
+
+fn with_traversal(
+    shape: &Shape,
+    options: &Options,
+    operation: Operation,
+    device: &DeviceTraits,
+    traversal: Traversal,
+) -> Plan {
+    let schedule = Schedule::with_traversal(traversal);
+    Plan::with_schedule(shape, options, operation, device, &schedule).expect("a plan")
 }
 
 #[test]

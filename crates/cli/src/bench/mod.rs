@@ -2,23 +2,24 @@
 
 mod accuracy;
 mod compare;
-mod config;
-mod copy;
-mod data;
+pub(crate) mod config;
+pub(crate) mod copy;
+pub(crate) mod data;
 mod eviction;
 mod features;
 mod html;
 mod measure;
-mod memory;
+pub(crate) mod memory;
 mod replicas;
 mod report;
 mod row;
 mod scratch;
-mod shapes;
+pub(crate) mod selection;
+pub(crate) mod shapes;
 mod subject;
-mod tensors;
-mod timer;
-mod turns;
+pub(crate) mod tensors;
+pub(crate) mod timer;
+pub(crate) mod turns;
 
 use crate::environment::{Environment, write_json, write_text};
 use crate::traversal::Forced;
@@ -30,7 +31,8 @@ use copy::Copier;
 use eviction::Eviction;
 use measure::{Bench, Measured};
 use report::{Note, Record};
-use shapes::{BenchShape, Layouts, ShapeSet, layout_name};
+use selection::Selection;
+use shapes::{BenchShape, layout_name};
 use std::cell::RefCell;
 use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -39,7 +41,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use timer::Timer;
 use turns::{CACHE_MIB, Cache};
-use wgpu_batchnorm::{BatchNormError, Context, DeviceError, Layout, UploadError};
+use wgpu_batchnorm::{BatchNormError, DeviceError, Layout, UploadError};
 
 /// Check every result against the reference, then time all passes against a copy and the CPU baseline.
 #[derive(clap::Args)]
@@ -55,17 +57,8 @@ data, and how many times as fast we are. The last one is the largest error in un
 meet: above 1 it says ACCURACY FAIL, and the exit status is 1. A ! marks figures whose spread makes them \
 worthless, and scratch memory beyond its limits.")]
 pub(crate) struct Arguments {
-    /// A set of shapes; quick on a CPU adapter and resnet50 on any other if nothing is said.
-    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "shape")]
-    shapes: Option<ShapeSet>,
-    /// A shape: N, C and the spatial sizes, as in 64,64,56,56, whatever the layout. May be repeated.
-    #[arg(long, value_name = "SIZES")]
-    shape: Vec<BenchShape>,
-    #[arg(long, value_enum, value_name = "LAYOUT", default_value = "both", help = "Where the channels lie")]
-    layout: Layouts,
-    /// Replaces N, the first size of each shape.
-    #[arg(long, value_name = "N")]
-    batch: Option<NonZeroUsize>,
+    #[command(flatten)]
+    selection: Selection,
     /// Run on the first adapter whose name contains this; see `batchnorm info`.
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
@@ -104,12 +97,12 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
-        arguments.shapes != Some(ShapeSet::Growth) || arguments.batch.is_none(),
+        !arguments.selection.is_growth() || !arguments.selection.has_batch(),
         "the shapes of growth differ in N alone, and --batch would make them equal: leave one of the two out"
     );
     let peers = Peers::load(&arguments.compare)?;
     let context = arguments.forced.on(&adapter::open(arguments.adapter.as_deref())?);
-    let shapes = shapes(arguments, &context)?;
+    let shapes = arguments.selection.shapes(&context)?;
     // This thread works too, instead of waking others and waiting for them.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     let copier = Copier::new(&context);
@@ -123,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         cpu_threads: rayon::current_num_threads(),
         cache_bytes: cold,
         repetitions,
-        growth: arguments.shapes == Some(ShapeSet::Growth),
+        growth: arguments.selection.is_growth(),
         peers: Vec::new(),
         config: arguments.config,
         rows: Vec::new(),
@@ -141,7 +134,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         cache: cold.map_or(Cache::Warm, |bytes| Cache::Cold { bytes }),
         eviction: cold.map(|bytes| RefCell::new(Eviction::new(bytes))),
     };
-    let layouts = arguments.layout.all();
+    let layouts = arguments.selection.layouts();
     let bar = progress::bar(shapes.len() * layouts.len());
     let mut result = Ok(());
     let limit = arguments.time_limit.map(|seconds| Duration::from_secs(seconds.get()));
@@ -175,21 +168,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     result?;
     anyhow::ensure!(!record.rows.is_empty(), "no shape was measured");
     Ok(if record.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The shapes that the arguments ask for on this adapter.
-fn shapes(arguments: &Arguments, context: &Context) -> anyhow::Result<Vec<BenchShape>> {
-    let kind = context.traits().kind;
-    let shapes = if arguments.shape.is_empty() {
-        arguments.shapes.unwrap_or_else(|| ShapeSet::default_for(kind)).shapes(kind)?
-    } else {
-        arguments.shape.clone()
-    };
-    let with_batch = |shape: BenchShape| match arguments.batch {
-        Some(batch) => shape.with_batch(batch.get()),
-        None => shape,
-    };
-    Ok(shapes.into_iter().map(with_batch).collect())
 }
 
 /// Adds the rows of one shape to the record, or notes why some are missing.

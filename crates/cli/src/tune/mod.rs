@@ -1,0 +1,173 @@
+//! `batchnorm tune`: the cost model's plans beside others, measured.
+
+mod candidates;
+mod report;
+
+use crate::bench::config::Config;
+use crate::bench::copy::Copier;
+use crate::bench::data::Data;
+use crate::bench::memory;
+use crate::bench::selection::Selection;
+use crate::bench::shapes::{BenchShape, layout_name};
+use crate::bench::tensors::{Tensors, Turn};
+use crate::bench::timer::Timer;
+use crate::bench::turns::{CACHE_MIB, Cache};
+use crate::environment::{Environment, write_json};
+use crate::{adapter, progress};
+use anyhow::Context as _;
+use report::{ACCEPTED, Candidate, Tuned};
+use serde::Serialize;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgpu_batchnorm::{BatchNorm, BatchNormError, BoundOperation, Context, Layout, PlanError, Schedule};
+use wgpu_batchnorm_report::Summary;
+
+/// Measure the plans that the cost model chooses beside others.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example: batchnorm tune --shapes quick --json tuned.json
+
+For each shape, layout and pass a table of candidates, the fastest first. \"chosen\" is what the library runs by \
+itself; the others are other traversals, or have other numbers of lanes in a workgroup, loads in flight, tiles at \
+most, or runs of channels. Moves are reads and writes of the full tensor, and after the plus sign reads that a \
+cache is to serve. A time whose spread makes it worthless is marked with an exclamation mark. The exit status is 1 \
+if a choice takes more than 1.15 times the best.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Run on the first adapter whose name contains this; see `batchnorm info`.
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Write everything measured into this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How often everything is timed.
+    #[arg(long, value_name = "COUNT", default_value = "9")]
+    repetitions: NonZeroUsize,
+    #[command(flatten)]
+    config: Config,
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Record {
+    #[serde(flatten)]
+    environment: Environment,
+    repetitions: usize,
+    config: Config,
+    tuned: Vec<Tuned>,
+}
+
+/// A plan, bound to the tensors of every turn, and its times in seconds.
+struct Entrant {
+    schedule: Schedule,
+    operations: Vec<BoundOperation>,
+    seconds: Vec<f64>,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let context = adapter::open(arguments.adapter.as_deref())?;
+    let timer = Timer::new(&context, &Copier::new(&context))?;
+    let shapes = arguments.selection.shapes(&context)?;
+    let layouts = arguments.selection.layouts();
+    let environment = Environment::of(&context);
+    writeln!(out, "{}\n{}, clock: {}", environment.program(), environment.adapter, timer.clock())?;
+    let bar = progress::bar(shapes.len() * layouts.len());
+    let mut tuned = Vec::new();
+    for (shape, &layout) in shapes.iter().flat_map(|shape| layouts.iter().map(move |layout| (shape, layout)))
+    {
+        bar.set_message(format!("{shape} {}", layout_name(layout)));
+        let found = tune(&context, &timer, arguments, shape, layout)
+            .with_context(|| format!("{shape} {}", layout_name(layout)))?;
+        bar.suspend(|| found.iter().try_for_each(|tuned| tuned.write(out)))?;
+        tuned.extend(found);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    anyhow::ensure!(!tuned.is_empty(), "no shape was measured");
+    let worst = tuned.iter().map(|tuned| tuned.of_best).fold(1.0, f64::max);
+    writeln!(out, "the chosen plans take {worst:.2} times the best at most, expected {ACCEPTED:.2}")?;
+    if let Some(path) = &arguments.json {
+        let repetitions = arguments.repetitions.get();
+        write_json(path, &Record { environment, repetitions, config: arguments.config, tuned })?;
+    }
+    Ok(if worst <= ACCEPTED { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Both passes on one shape.
+fn tune(
+    context: &Context,
+    timer: &Timer,
+    arguments: &Arguments,
+    shape: &BenchShape,
+    layout: Layout,
+) -> anyhow::Result<Vec<Tuned>> {
+    let (config, sizes) = (&arguments.config, shape.in_layout(layout)?);
+    if let Some(reason) = memory::reason_to_skip(context, &sizes, config.residual) {
+        anyhow::bail!("not measured: {reason}");
+    }
+    let data = Data::of(context, sizes, config, false)?;
+    let mode = config.mode();
+    let layer = BatchNorm::new(context, config.options(data.shape.channels()))?;
+    let tensors = Tensors::new(&layer, &data, config)?;
+    let (turns, _) = tensors.turns(Cache::Cold { bytes: u64::from(CACHE_MIB) << 20 }, 2)?;
+    let first = turns.first().context("there are no tensors")?;
+    // The backward pass needs the statistics of a forward pass.
+    submit(context, &layer.bind_forward(&data.shape, mode, &tensors.forward(first, mode))?)?;
+    let forward =
+        |layer: &BatchNorm, turn: &Turn| layer.bind_forward(&data.shape, mode, &tensors.forward(turn, mode));
+    let backward = |layer: &BatchNorm, turn: &Turn| {
+        layer.bind_backward(&data.shape, mode, &tensors.backward(turn, mode))
+    };
+    type Bind<'a> = &'a dyn Fn(&BatchNorm, &Turn) -> Result<BoundOperation, BatchNormError>;
+    let passes: [(&str, Bind<'_>); 2] = [("forward", &forward), ("backward", &backward)];
+    let mut tuned = Vec::new();
+    for (pass, bind) in passes {
+        let mut entrants: Vec<Entrant> = Vec::new();
+        for schedule in candidates::candidates(context.traits().kind) {
+            let layer = BatchNorm::new(&context.with_schedule(schedule), *layer.options())?;
+            let operations: Result<Vec<_>, _> = turns.iter().map(|turn| bind(&layer, turn)).collect();
+            let operations = match operations {
+                Err(BatchNormError::Plan(PlanError::Traversal { .. })) => continue,
+                operations => operations?,
+            };
+            let plan = |operations: &[BoundOperation]| operations.first().map(|first| first.plan().clone());
+            if entrants.iter().all(|other| plan(&other.operations) != plan(&operations)) {
+                entrants.push(Entrant { schedule, operations, seconds: Vec::new() });
+            }
+        }
+        measure(timer, &mut entrants, arguments.repetitions.get())?;
+        let candidates = entrants.iter().filter_map(|Entrant { schedule, operations, seconds }| {
+            Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds)))
+        });
+        tuned.extend(Tuned::new(shape.to_string(), layout_name(layout), pass, candidates.collect()));
+    }
+    Ok(tuned)
+}
+
+/// Times all in rounds, so that whatever drifts on the machine hits all alike.
+fn measure(timer: &Timer, entrants: &mut [Entrant], repetitions: usize) -> anyhow::Result<()> {
+    for round in 0..=repetitions {
+        for Entrant { operations, seconds, .. } in &mut *entrants {
+            let time = timer.time(1, &|pass| {
+                let index = round % operations.len().max(1);
+                operations.get(index).map_or(Ok(()), |operation| Ok(operation.record(&mut *pass)?))
+            })?;
+            // The first round compiles and warms up.
+            if round > 0 {
+                seconds.push(time);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn submit(context: &Context, operation: &BoundOperation) -> anyhow::Result<()> {
+    let descriptor = wgpu_batchnorm::wgpu::CommandEncoderDescriptor { label: Some("tune") };
+    let mut encoder = context.device().create_command_encoder(&descriptor);
+    operation.record(&mut encoder)?;
+    context.queue().submit([encoder.finish()]);
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What was tried, and how the cost model's choice compares.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::io::{self, Write};
+use wgpu_batchnorm::{Plan, Schedule};
+use wgpu_batchnorm_report::Summary;
+
+/// How much slower than the best the cost model's choice may be.
+pub(super) const ACCEPTED: f64 = 1.15;
+
+/// One plan, timed.
+#[derive(Serialize)]
+pub(super) struct Candidate {
+    pub(super) traversal: &'static str,
+    pub(super) workgroup: Option<u32>,
+    pub(super) unroll: Option<u32>,
+    pub(super) tiles: Option<u64>,
+    pub(super) runs: Option<u64>,
+    pub(super) moves: f64,
+    pub(super) rereads: f64,
+    pub(super) dispatches: usize,
+    pub(super) scratch_bytes: u64,
+    #[serde(flatten)]
+    pub(super) time: Summary,
+}
+
+impl Candidate {
+    pub(super) fn new(schedule: &Schedule, plan: &Plan, time: Summary) -> Self {
+        let Schedule { workgroup, unroll, tiles, runs, .. } = *schedule;
+        Self {
+            traversal: plan.traversal().map_or("split", wgpu_batchnorm::Traversal::name),
+            workgroup,
+            unroll,
+            tiles,
+            runs,
+            moves: plan.moves(),
+            rereads: plan.rereads(),
+            dispatches: plan.dispatches().len(),
+            scratch_bytes: plan.workspace_bytes(),
+            time,
+        }
+    }
+}
+
+/// One pass on one shape: the first candidate is the cost model's choice.
+#[derive(Serialize)]
+pub(super) struct Tuned {
+    pub(super) shape: String,
+    pub(super) layout: &'static str,
+    pub(super) pass: &'static str,
+    /// Time of the cost model's choice over that of the best candidate.
+    pub(super) of_best: f64,
+    pub(super) candidates: Vec<Candidate>,
+}
+
+impl Tuned {
+    pub(super) fn new(
+        shape: String,
+        layout: &'static str,
+        pass: &'static str,
+        candidates: Vec<Candidate>,
+    ) -> Option<Self> {
+        let best = candidates.iter().map(|candidate| candidate.time.median_ms).min_by(f64::total_cmp)?;
+        let of_best = candidates.first()?.time.median_ms / best;
+        Some(Self { shape, layout, pass, of_best, candidates })
+    }
+
+    /// The candidates, the fastest first; the cost model's choice is marked.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { shape, layout, pass, of_best, candidates } = self;
+        let mut order: Vec<_> = candidates.iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| a.time.median_ms.total_cmp(&b.time.median_ms));
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        table.set_header([
+            "",
+            "traversal",
+            "lanes",
+            "loads",
+            "tiles",
+            "runs",
+            "dispatches",
+            "moves",
+            "ms",
+            "of best",
+        ]);
+        let best = order.first().map_or(1.0, |(_, candidate)| candidate.time.median_ms);
+        for (index, candidate) in order {
+            let said = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+            let Candidate { traversal, time, moves, rereads, dispatches, .. } = candidate;
+            let reread = if *rereads > 0.0 { format!(" + {rereads:.0}") } else { String::new() };
+            table.add_row([
+                if index == 0 { "chosen".to_owned() } else { String::new() },
+                (*traversal).to_owned(),
+                said(candidate.workgroup.map(u64::from)),
+                said(candidate.unroll.map(u64::from)),
+                said(candidate.tiles),
+                said(candidate.runs),
+                dispatches.to_string(),
+                format!("{moves:.0}{reread}"),
+                format!("{:.3}{}", time.median_ms, if time.is_worthless() { " !" } else { "" }),
+                format!("{:.2}", time.median_ms / best),
+            ]);
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let verdict = if *of_best <= ACCEPTED { "" } else { ": TOO SLOW" };
+        writeln!(out, "{shape} {layout} {pass}: the chosen plan takes {of_best:.2} times the best{verdict}")?;
+        writeln!(out, "{table}")
+    }
+}
