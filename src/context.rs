@@ -4,7 +4,7 @@ use crate::buffer::{BufferRange, Maker};
 use crate::cache::Cache;
 use crate::device::{DeviceError, Lost, create_buffer};
 use crate::options::{OptionBits, Options};
-use crate::plan::{DeviceTraits, Operation, Plan, PlanError, Schedule};
+use crate::plan::{DeviceTraits, Operation, Plan, PlanError, Schedule, WORD_BYTES};
 use crate::program::{Pipelines, Program};
 use crate::shape::Shape;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -253,6 +253,8 @@ impl Context {
     /// The workspace that all layers share, at least `bytes` long. Dispatches of one queue run in
     /// order, so no two operations use it at once.
     pub(crate) fn workspace(&self, bytes: u64) -> Result<BufferRange, DeviceError> {
+        // Some operations need none, but a buffer has a size.
+        let bytes = bytes.max(WORD_BYTES);
         let mut workspace = lock(&self.shared.workspace);
         match &*workspace {
             Some(buffer) if buffer.size() >= bytes => Ok(buffer.into()),

@@ -2,6 +2,7 @@
 //! merged record.
 
 use super::Step;
+use super::running_stats::add_update;
 use crate::mode::Source;
 use crate::plan::{Dispatch, Kernel, Problem, Records};
 use crate::resource::Resource;
@@ -29,7 +30,13 @@ pub(crate) enum Outcome {
     Record,
 }
 
-pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: Outcome) -> Vec<Dispatch> {
+/// `updates`: the running statistics take in what is saved, one group after the other.
+pub(crate) fn finalize(
+    problem: &Problem<'_>,
+    statistics: Statistics,
+    outcome: Outcome,
+    updates: bool,
+) -> Vec<Dispatch> {
     let records = match statistics {
         Statistics::Merged(records) => records,
         // The same for each group.
@@ -57,7 +64,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
     }
     match outcome {
         Outcome::Saved => {
-            add_conclusion(problem, &mut kernel);
+            add_conclusion(problem, &mut kernel, updates);
         }
         Outcome::Unscaled(saved) => {
             kernel
@@ -67,6 +74,7 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
                 .file(WEIGHT_ONE)
                 .file(BIAS_ZERO)
                 .bind(&[saved]);
+            add_running(problem, &mut kernel, updates);
         }
         Outcome::Folded => {
             kernel.file(OUTCOME_FOLDED).bind(&[Resource::FoldedScale, Resource::FoldedOffset]);
@@ -80,9 +88,19 @@ pub(crate) fn finalize(problem: &Problem<'_>, statistics: Statistics, outcome: O
 }
 
 /// Adds what makes the planes that are saved of a channel's statistics.
-pub(super) fn add_conclusion(problem: &Problem<'_>, kernel: &mut Kernel) {
+pub(super) fn add_conclusion(problem: &Problem<'_>, kernel: &mut Kernel, updates: bool) {
     kernel.file(OUTCOME_SAVED).bind(&[Resource::Saved]);
     add_parameters(problem, kernel);
+    add_running(problem, kernel, updates);
+}
+
+fn add_running(problem: &Problem<'_>, kernel: &mut Kernel, updates: bool) {
+    if updates {
+        kernel.file(RUNNING_UPDATED);
+        add_update(problem, kernel);
+    } else {
+        kernel.file(RUNNING_KEPT);
+    }
 }
 
 fn add_parameters(problem: &Problem<'_>, kernel: &mut Kernel) {

@@ -3,7 +3,6 @@
 use super::Step;
 use super::finalize::add_conclusion;
 use super::normalize::add_normalization;
-use super::running_stats::add_update;
 use super::statistics::add_moments;
 use crate::plan::{Dispatch, Kept, Kernel, Monoid, Pass, Problem, Unsuited, Work};
 use crate::resource::Resource;
@@ -35,11 +34,5 @@ pub(super) fn add_settlement(problem: &Problem<'_>, kernel: &mut Kernel, updates
     for file in [SETTLE_STATISTICS, HELD, PLANES, STATISTICS_OF_CHANNEL, STATISTICS_OF_MOMENTS] {
         kernel.file(file);
     }
-    add_conclusion(problem, kernel);
-    if updates {
-        kernel.file(RUNNING_UPDATED);
-        add_update(problem, kernel);
-    } else {
-        kernel.file(RUNNING_KEPT);
-    }
+    add_conclusion(problem, kernel, updates);
 }

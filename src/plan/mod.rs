@@ -245,9 +245,13 @@ impl Plan {
             end = start + bytes;
             start..end
         };
+        let binds =
+            |resource| steps.dispatches.iter().any(|dispatch| dispatch.tensors_among(&[resource]) > 0.0);
+        let mut place_if = |wanted: bool, bytes: u64| place(if wanted { bytes } else { 0 });
         let planes = planes_of(operation);
-        let coefficients = place(planes * WORD_BYTES * channels * groups);
-        let records = (!operation.exchanges_records()).then(|| place(record_bytes));
+        let coefficients = place_if(binds(Resource::Coefficients), planes * WORD_BYTES * channels * groups);
+        let records =
+            (!operation.exchanges_records()).then(|| place_if(binds(Resource::Records), record_bytes));
         let saved_of_batch =
             place(if steps.saves_batch { PLANES * WORD_BYTES * channels * groups } else { 0 });
         Ok(Self {

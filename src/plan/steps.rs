@@ -141,7 +141,7 @@ fn split(problem: &Problem<'_>, options: &Options, operation: Operation) -> Step
         }
         Operation::Statistics { pass } => take_statistics(&mut steps, problem, options, pass, false),
         Operation::Fold => {
-            steps.add(kernels::finalize(problem, Statistics::Held(Source::Given), Outcome::Folded));
+            steps.add(kernels::finalize(problem, Statistics::Held(Source::Given), Outcome::Folded, false));
         }
         Operation::Backward { pass, wanted } => {
             let batch = pass.mode.source == Source::Batch;
@@ -176,7 +176,7 @@ fn split(problem: &Problem<'_>, options: &Options, operation: Operation) -> Step
         }
         Operation::LocalStatistics { .. } => {
             let records = steps.reduce(problem, kernels::statistics(problem), Monoid::Moments);
-            steps.add(kernels::finalize(problem, Statistics::Merged(records), Outcome::Record));
+            steps.add(kernels::finalize(problem, Statistics::Merged(records), Outcome::Record, false));
         }
         Operation::LocalGradients { pass } => {
             let reduced = kernels::backward_reduce(problem, pass);
@@ -187,10 +187,8 @@ fn split(problem: &Problem<'_>, options: &Options, operation: Operation) -> Step
         Operation::MergedForward { pass, in_place, replicas, samples } => {
             let records = Records::of_one_group(replicas as u64);
             steps.keep(problem, records, Monoid::Moments);
-            steps.add(kernels::finalize(problem, Statistics::Merged(records), Outcome::Saved));
-            if pass.mode.update && options.running_statistics {
-                steps.add(kernels::running_stats(problem, Resource::Saved));
-            }
+            let updates = pass.mode.update && options.running_statistics;
+            finalize(&mut steps, problem, records, Outcome::Saved, updates);
             if samples {
                 steps.add(kernels::normalize(problem, pass, in_place));
             }
@@ -220,23 +218,34 @@ fn take_statistics(
         let records = steps.reduce(problem, kernels::statistics(problem), Monoid::Moments);
         steps.saves_batch = held;
         let saved = if held { Resource::SavedOfBatch } else { Resource::Saved };
-        let outcome = if held || !normalizes { Outcome::Unscaled(saved) } else { Outcome::Saved };
-        steps.add(kernels::finalize(problem, Statistics::Merged(records), outcome));
         // Held statistics normalize as they were before the batch.
         if held && normalizes {
             hold(steps, problem, pass);
         }
-        if updates {
-            steps.add(kernels::running_stats(problem, saved));
-        }
+        let outcome = if held || !normalizes { Outcome::Unscaled(saved) } else { Outcome::Saved };
+        finalize(steps, problem, records, outcome, updates);
     } else {
         hold(steps, problem, pass);
     }
 }
 
+/// Finalizes the batch's statistics, and has the running ones take them in: in the same kernel, but for a guard,
+/// which looks at all channels before the first is updated.
+fn finalize(steps: &mut Steps, problem: &Problem<'_>, records: Records, outcome: Outcome, updates: bool) {
+    let at_once = updates && !problem.options.guarded;
+    steps.add(kernels::finalize(problem, Statistics::Merged(records), outcome, at_once));
+    if updates && !at_once {
+        let saved = match outcome {
+            Outcome::Unscaled(saved) => saved,
+            _ => Resource::Saved,
+        };
+        steps.add(kernels::running_stats(problem, saved));
+    }
+}
+
 fn hold(steps: &mut Steps, problem: &Problem<'_>, pass: Pass) {
     let held = Statistics::Held(pass.mode.source);
-    steps.add(kernels::finalize(problem, held, Outcome::Saved));
+    steps.add(kernels::finalize(problem, held, Outcome::Saved, false));
 }
 
 fn apply(steps: &mut Steps, problem: &Problem<'_>, pass: Pass, wanted: Wanted) {

@@ -117,10 +117,10 @@ fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
         (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 1024, 2048),
         (DeviceKind::Gpu, Work::Whole { .. }) => (256, 4, 0, u64::MAX),
-        (DeviceKind::Cpu, Work::Reduce(_)) => (8, 8, 64, 256),
-        (DeviceKind::Cpu, Work::Map) => (16, 16, 64, 512),
-        (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 16, 64, 256),
-        (DeviceKind::Cpu, Work::Whole { .. }) => (8, 16, 0, u64::MAX),
+        (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 256),
+        (DeviceKind::Cpu, Work::Map) => (16, 4, 64, 512),
+        (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
+        (DeviceKind::Cpu, Work::Whole { .. }) => (8, 4, 0, u64::MAX),
     };
     Wishes {
         workgroup: schedule.workgroup.unwrap_or(workgroup).max(1),
@@ -134,6 +134,9 @@ fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
 
 /// Copies of a loop's body: more only make shaders that take long to compile.
 const MOST_UNROLLED: u32 = 64;
+
+/// Bytes of the tensor for one byte of its records, at least, as far as a tile can be as large.
+const LEAST_REDUCTION: u64 = 100;
 
 /// Records that each lane merges by itself.
 const MOST_MERGED_ALONE: u64 = 64;
@@ -193,6 +196,11 @@ impl Tile {
             }
             _ => splits,
         };
+        // Records are to be small beside what they stand for.
+        let splits = work.monoid().map_or(splits, |monoid| {
+            let values = positions * view.vector() / view.channels_per_lane();
+            splits.min(values * view.element_bytes / (LEAST_REDUCTION * monoid.bytes())).max(1)
+        });
         let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
         tile.blocks = few_values(blocks);
         tile

@@ -1,7 +1,11 @@
 // The planes that normalize and the backward pass need.
 @group(0) @binding(10) var<storage, read_write> saved: array<Channel>;
 
-fn conclude(group: u32, channel: u32, found: Found) { save(group, channel, conclusion_of(found, channel)); }
+fn conclude(group: u32, channel: u32, found: Found) {
+    let conclusion = conclusion_of(found, channel);
+    save(group, channel, conclusion);
+    settle_running(channel, conclusion.statistics);
+}
 
 fn save(group: u32, channel: u32, conclusion: Conclusion) {
     let statistics = conclusion.statistics;

@@ -169,7 +169,7 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
                 let piece = dispatch.pieces.iter().find(|piece| piece.resource.binding() == binding.binding);
                 let resource =
                     piece.unwrap_or_else(|| panic!("{:?} in {:?}", variable.name, dispatch)).resource;
-                assert_eq!(variable.name.as_deref(), Some(variable_of(resource, dispatch.step)));
+                assert_eq!(variable.name.as_deref(), Some(variable_of(resource, dispatch)));
             }
         }
         let expected: HashSet<u32> =
@@ -184,13 +184,14 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
 }
 
 /// The variable that a resource is bound to: its name, but where another one takes its place.
-fn variable_of(resource: Resource, step: Step) -> &'static str {
+fn variable_of(resource: Resource, dispatch: &Dispatch) -> &'static str {
+    let holds = dispatch.files.contains(&shader::parts::SOURCE_HELD);
     match resource {
         Resource::SavedOfBatch => "saved",
         Resource::GivenMean => "held_mean",
         Resource::GivenVar => "held_var",
-        Resource::RunningMean if step == Step::Finalize => "held_mean",
-        Resource::RunningVar if step == Step::Finalize => "held_var",
+        Resource::RunningMean if holds => "held_mean",
+        Resource::RunningVar if holds => "held_var",
         Resource::FoldedScale => "folded_scale",
         Resource::FoldedOffset => "folded_offset",
         resource => resource.name(),

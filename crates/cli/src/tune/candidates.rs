@@ -32,6 +32,12 @@ pub(super) fn candidates(kind: DeviceKind) -> Vec<Schedule> {
                 all.extend(tiles.iter().map(|&tiles| Schedule { tiles: Some(tiles), ..plain }));
             }
             Traversal::Revisited => {
+                let loads = unrolls.get(1).copied();
+                all.extend(workgroups.iter().map(|&lanes| Schedule {
+                    workgroup: Some(lanes),
+                    unroll: loads,
+                    ..plain
+                }));
                 all.extend(unrolls.iter().map(|&loads| Schedule { unroll: Some(loads), ..plain }));
             }
             // What is kept decides how many loads there are.

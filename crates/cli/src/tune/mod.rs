@@ -149,10 +149,13 @@ fn tune(
 
 /// Times all in rounds, so that whatever drifts on the machine hits all alike.
 fn measure(timer: &Timer, entrants: &mut [Entrant], repetitions: usize) -> anyhow::Result<()> {
+    // Each run works on the tensors that were used longest ago, whoever used them.
+    let mut turn = 0;
     for round in 0..=repetitions {
         for Entrant { operations, seconds, .. } in &mut *entrants {
+            turn += 1;
             let time = timer.time(1, &|pass| {
-                let index = round % operations.len().max(1);
+                let index = turn % operations.len().max(1);
                 operations.get(index).map_or(Ok(()), |operation| Ok(operation.record(&mut *pass)?))
             })?;
             // The first round compiles and warms up.
