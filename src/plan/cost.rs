@@ -34,9 +34,10 @@ fn machine(kind: DeviceKind) -> Machine {
             lanes: 65_536.0,
         },
         // Every access is emulated lane by lane, and costs about the same wherever the data are; kernels that do more
-        // than one step cost more than their accesses.
+        // than one step cost more than their accesses. A dispatch fewer would pay for small tensors, but a kernel of
+        // several steps is compiled for nearly every shape anew, and compiling takes these adapters longest.
         DeviceKind::Cpu => Machine {
-            dispatch_seconds: 2e-5,
+            dispatch_seconds: 0.0,
             moved_per_second: 7e8,
             reread_per_second: 3.5e8,
             kept_per_second: 2.3e8,

@@ -46,7 +46,7 @@ mod run_case;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
-use wgpu_batchnorm::{Context, Step};
+use wgpu_batchnorm::{Context, Schedule, Step, Traversal};
 
 /// A test: what it is called, and what it does with a context of its own or the shared one.
 type Test = (&'static str, fn(&Context) -> Result<(), Failed>);
@@ -98,9 +98,16 @@ fn main() -> ExitCode {
             Err("the test files and the steps differ".into())
         }
     })];
-    for (group, tests) in steps.into_iter().chain(others) {
+    // The tests of one step need its own kernel, whatever the cost model thinks of those that do several.
+    let split = Schedule::with_traversal(Traversal::Split);
+    let steps = steps.into_iter().map(|(stem, tests)| (stem, tests, Some(split)));
+    let others = others.into_iter().map(|(group, tests)| (group, tests, None));
+    for (group, tests, schedule) in steps.chain(others) {
         for (name, test) in tests {
-            let context = context.clone();
+            let context = context.clone().map(|context| match schedule {
+                Some(schedule) => context.with_schedule(schedule),
+                None => context,
+            });
             let ignored = context.is_err() && !required;
             let run = move || test(&context?);
             trials.push(Trial::test(format!("{group}::{name}"), run).with_ignored_flag(ignored));

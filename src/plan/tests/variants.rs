@@ -60,6 +60,7 @@ fn all_options(channels: usize) -> Vec<Options> {
     let mut all = Vec::new();
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
         all.extend([Options { dtype, ..plain }, Options { dtype, ..without }]);
+        all.push(Options { dtype, ghost_batch: Some(2), ..plain });
         for activation in [
             Activation::Relu,
             Activation::LeakyRelu { negative_slope: 0.01 },
