@@ -1,8 +1,7 @@
 //! The elementwise halves of the passes over rows, with coefficients for each column.
 
-use pulp::Arch;
-
 use crate::coefficients::{Affine, Gradient};
+use crate::stream::writing;
 
 /// Columns whose coefficients stay in the first-level cache while rows pass by.
 const TILE: usize = 1024;
@@ -26,22 +25,28 @@ impl Affines {
         all
     }
 
-    /// `y = affine(x)`; both start with a row and may end within one.
-    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32]) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let width = self.mean.len();
-                for from in (0..width).step_by(TILE) {
-                    for (x, y) in x.chunks(width).zip(y.chunks_mut(width)) {
+    /// `y = affine(x)`; both start with a row and may end within one. `y` is `streamed` or not.
+    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], streamed: bool) {
+        let width = self.mean.len();
+        for from in (0..width).step_by(TILE) {
+            let rows = x.chunks(width).zip(y.chunks_mut(width));
+            writing(
+                streamed,
+                #[inline(always)]
+                |writer| {
+                    for (x, y) in rows {
                         let to = x.len().min(from + TILE);
                         if from < to {
-                            self.apply_row(from, &x[from..to], &mut y[from..to]);
+                            writer.write(
+                                &mut y[from..to],
+                                #[inline(always)]
+                                |range, y| self.apply_row(from + range.start, &x[from..to][range], y),
+                            );
                         }
                     }
-                }
-            },
-        );
+                },
+            );
+        }
     }
 
     #[inline(always)]
@@ -76,23 +81,31 @@ impl Gradients {
         all
     }
 
-    /// `dx = gradient(x, dy)`; all start with a row and may end within one.
-    pub(crate) fn apply(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let width = self.mean.len();
-                for from in (0..width).step_by(TILE) {
-                    let inputs = x.chunks(width).zip(dy.chunks(width));
-                    for ((x, dy), dx) in inputs.zip(dx.chunks_mut(width)) {
+    /// `dx = gradient(x, dy)`; all start with a row and may end within one. `dx` is `streamed` or not.
+    pub(crate) fn apply(&self, x: &[f32], dy: &[f32], dx: &mut [f32], streamed: bool) {
+        let width = self.mean.len();
+        for from in (0..width).step_by(TILE) {
+            let rows = x.chunks(width).zip(dy.chunks(width)).zip(dx.chunks_mut(width));
+            writing(
+                streamed,
+                #[inline(always)]
+                |writer| {
+                    for ((x, dy), dx) in rows {
                         let to = x.len().min(from + TILE);
                         if from < to {
-                            self.apply_row(from, &x[from..to], &dy[from..to], &mut dx[from..to]);
+                            let (x, dy) = (&x[from..to], &dy[from..to]);
+                            writer.write(
+                                &mut dx[from..to],
+                                #[inline(always)]
+                                |range, dx| {
+                                    self.apply_row(from + range.start, &x[range.clone()], &dy[range], dx);
+                                },
+                            );
                         }
                     }
-                }
-            },
-        );
+                },
+            );
+        }
     }
 
     #[inline(always)]
@@ -105,6 +118,38 @@ impl Gradients {
             let column =
                 Gradient { mean: mean[i], dy_scale: dy_scale[i], x_scale: x_scale[i], shift: shift[i] };
             dx[i] = column.apply(x[i], dy[i]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streamed_rows_are_those_of_ordinary_stores() {
+        // Rows of less than a line, of one tile and of two; the last row is cut short.
+        for (width, length) in [(5, 52), (96, 1000), (TILE, 3 * TILE - 7), (TILE + 70, 4 * TILE)] {
+            let value = |i: usize| (i * 7919 % 1000) as f32 / 500.0 - 1.0;
+            let [mean, scale, shift] = [1, 2, 3].map(|part| move |i: usize| value(31 * i + part));
+            let (x, dy): (Vec<_>, Vec<_>) = (0..length).map(|i| (value(i), value(3 * i))).unzip();
+            let affines =
+                Affines::new((0..width).map(|i| Affine { mean: mean(i), scale: scale(i), shift: shift(i) }));
+            let gradients = Gradients::new((0..width).map(|i| Gradient {
+                mean: mean(i),
+                dy_scale: value(i),
+                x_scale: scale(i),
+                shift: shift(i),
+            }));
+            for start in 0..4 {
+                let [ordinary, streamed] = [false, true].map(|streamed| {
+                    let [mut y, mut dx] = [(); 2].map(|()| vec![f32::NAN; start + length]);
+                    affines.apply(&x, &mut y[start..], streamed);
+                    gradients.apply(&x, &dy, &mut dx[start..], streamed);
+                    (y.split_off(start), dx.split_off(start))
+                });
+                assert_eq!(ordinary, streamed, "rows of {width} from {start}");
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ mod moments;
 mod plane;
 mod planes;
 mod rows;
+mod stream;
 
 use wgpu_batchnorm::{Layout, Shape};
 

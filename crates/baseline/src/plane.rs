@@ -9,6 +9,7 @@ use pulp::Arch;
 
 use crate::coefficients::{Affine, GradSums, Gradient};
 use crate::moments::Moments;
+use crate::stream::writing;
 
 /// Sums that are kept side by side: enough to hide the latency of an addition.
 pub(crate) const LANES: usize = 32;
@@ -72,37 +73,53 @@ pub(crate) fn gradient_sums<'a>(
     )
 }
 
-/// `y = affine(x)`, with one of `affines` for each channel; `runs` are pairs of x and y.
+/// `y = affine(x)`, with one of `affines` for each channel; `runs` are pairs of x and y, which is
+/// `streamed` or not.
 pub(crate) fn normalize<'a>(
     runs: impl Iterator<Item = (&'a [f32], &'a mut [f32])>,
     spatial: usize,
     affines: &[Affine],
+    streamed: bool,
 ) {
-    Arch::new().dispatch(
+    writing(
+        streamed,
         #[inline(always)]
-        || {
+        |writer| {
             for (x, y) in runs {
                 for ((x, y), affine) in x.chunks(spatial).zip(y.chunks_mut(spatial)).zip(affines) {
-                    for_lanes(x, x, y, |x, _| affine.apply(x));
+                    writer.write(
+                        y,
+                        #[inline(always)]
+                        |range, y| for_lanes(&x[range.clone()], &x[range], y, |x, _| affine.apply(x)),
+                    );
                 }
             }
         },
     );
 }
 
-/// `dx = gradient(x, dy)`, with one of `gradients` for each channel; `runs` are ((x, dy), dx).
+/// `dx = gradient(x, dy)`, with one of `gradients` for each channel; `runs` are ((x, dy), dx), which is
+/// `streamed` or not.
 pub(crate) fn apply_gradient<'a>(
     runs: impl Iterator<Item = ((&'a [f32], &'a [f32]), &'a mut [f32])>,
     spatial: usize,
     gradients: &[Gradient],
+    streamed: bool,
 ) {
-    Arch::new().dispatch(
+    writing(
+        streamed,
         #[inline(always)]
-        || {
+        |writer| {
             for ((x, dy), dx) in runs {
                 let inputs = x.chunks(spatial).zip(dy.chunks(spatial));
                 for (((x, dy), dx), gradient) in inputs.zip(dx.chunks_mut(spatial)).zip(gradients) {
-                    for_lanes(x, dy, dx, |x, dy| gradient.apply(x, dy));
+                    writer.write(
+                        dx,
+                        #[inline(always)]
+                        |range, dx| {
+                            for_lanes(&x[range.clone()], &dy[range], dx, |x, dy| gradient.apply(x, dy));
+                        },
+                    );
                 }
             }
         },
@@ -246,4 +263,35 @@ fn total(mut lanes: [f32; LANES]) -> f32 {
         half /= 2;
     }
     lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streamed_planes_are_those_of_ordinary_stores() {
+        for (spatial, channels) in [(1, 3), (49, 5), (70, 2), (1000, 3)] {
+            let length = spatial * channels;
+            let value = |i: usize| (i * 7919 % 1000) as f32 / 500.0 - 1.0;
+            let (x, dy): (Vec<_>, Vec<_>) = (0..length).map(|i| (value(i), value(3 * i))).unzip();
+            let (affines, gradients): (Vec<_>, Vec<_>) = (0..channels)
+                .map(|i| {
+                    let (mean, scale, shift) = (value(5 * i), value(i + 9), value(i));
+                    let gradient = Gradient { mean, dy_scale: scale, x_scale: 0.3, shift };
+                    (Affine { mean, scale, shift }, gradient)
+                })
+                .unzip();
+            for start in 0..4 {
+                let [ordinary, streamed] = [false, true].map(|streamed| {
+                    let [mut y, mut dx] = [(); 2].map(|()| vec![f32::NAN; start + length]);
+                    normalize(std::iter::once((&x[..], &mut y[start..])), spatial, &affines, streamed);
+                    let run = ((&x[..], &dy[..]), &mut dx[start..]);
+                    apply_gradient(std::iter::once(run), spatial, &gradients, streamed);
+                    (y.split_off(start), dx.split_off(start))
+                });
+                assert_eq!(ordinary, streamed, "planes of {spatial} from {start}");
+            }
+        }
+    }
 }

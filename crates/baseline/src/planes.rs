@@ -10,13 +10,16 @@ use wgpu_batchnorm::Shape;
 
 use crate::coefficients::{Affine, GradSums, Gradient};
 use crate::moments::Moments;
-use crate::plane;
+use crate::{plane, stream};
 
 /// Tasks for each thread, at least, so that no thread waits long for the last one.
 const TASKS_PER_THREAD: usize = 4;
 
 /// Planes of at least this length are taken one by one, even if there are few channels.
 const LONG_PLANE: usize = 1024;
+
+/// Planes of at least this length are streamed.
+const STREAMED_PLANE: usize = 256;
 
 /// Neighbouring values that a task reads at once, at least.
 const RUN: usize = 1024;
@@ -39,7 +42,8 @@ pub(crate) fn forward(
             let x = || group_runs(shape, x, channels.clone());
             let moments = plane::moments(x(), shape.spatial(), channels.len());
             // Backwards: what was read last is still in the cache.
-            plane::normalize(x().zip(runs).rev(), shape.spatial(), &affines(channels.start, &moments));
+            let affines = affines(channels.start, &moments);
+            plane::normalize(x().zip(runs).rev(), shape.spatial(), &affines, streamed(shape));
             moments
         });
     }
@@ -55,7 +59,12 @@ pub(crate) fn forward(
 /// `y = affine(x)`, with one of `affines` for each channel.
 pub(crate) fn normalize(shape: Shape, x: &[f32], affines: &[Affine], y: &mut [f32]) {
     for_pieces(shape, y, |channels, range, y| {
-        plane::normalize(std::iter::once((&x[range], y)), shape.spatial(), &affines[channels]);
+        plane::normalize(
+            std::iter::once((&x[range], y)),
+            shape.spatial(),
+            &affines[channels],
+            streamed(shape),
+        );
     });
 }
 
@@ -77,7 +86,7 @@ pub(crate) fn backward(
                 || group_runs(shape, x, channels.clone()).zip(group_runs(shape, dy, channels.clone()));
             let sums = plane::gradient_sums(inputs(), shape.spatial(), &mean[channels.clone()]);
             let gradients = gradients(channels.start, &sums);
-            plane::apply_gradient(inputs().zip(runs).rev(), shape.spatial(), &gradients);
+            plane::apply_gradient(inputs().zip(runs).rev(), shape.spatial(), &gradients, streamed(shape));
             sums
         });
     }
@@ -89,7 +98,7 @@ pub(crate) fn backward(
     let gradients = gradients(0, &sums);
     for_pieces(shape, dx, |channels, range, dx| {
         let run = ((&x[range.clone()], &dy[range]), dx);
-        plane::apply_gradient(std::iter::once(run), shape.spatial(), &gradients[channels]);
+        plane::apply_gradient(std::iter::once(run), shape.spatial(), &gradients[channels], streamed(shape));
     });
     sums
 }
@@ -106,6 +115,11 @@ pub(crate) fn suit(shape: Shape) -> bool {
 /// Whether channels alone keep all threads busy.
 fn channels_suffice(shape: Shape) -> bool {
     shape.channels() >= TASKS_PER_THREAD * rayon::current_num_threads()
+}
+
+/// Whether the result is streamed: where planes are short, too much of each is in lines that it shares.
+fn streamed(shape: Shape) -> bool {
+    shape.spatial() >= STREAMED_PLANE && stream::suits(shape.elements())
 }
 
 /// The number of neighbouring channels that one task takes, so that it reads long runs.

@@ -14,6 +14,7 @@ use crate::coefficients::{Affine, GradSums, Gradient};
 use crate::columns::{self, ColumnGradSums, ColumnMoments, Window};
 use crate::elementwise::{Affines, Gradients};
 use crate::moments::Moments;
+use crate::stream;
 
 /// A row is joined from shorter ones up to about this length.
 const SHORTEST_ROW: usize = 1024;
@@ -67,7 +68,8 @@ impl Rows {
     pub(crate) fn normalize(&self, x: &[f32], affines: &[Affine], y: &mut [f32]) {
         let columns = Affines::new(self.columns().map(|channel| affines[channel]));
         let length = self.part_length();
-        y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| columns.apply(x, y));
+        let streamed = stream::suits(y.len());
+        y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| columns.apply(x, y, streamed));
     }
 
     /// Writes dx; `gradient` gives a channel's coefficients. Returns the sums.
@@ -83,9 +85,10 @@ impl Rows {
         let gradients: Vec<_> = sums.iter().enumerate().map(|(c, &sums)| gradient(c, sums)).collect();
         let columns = Gradients::new(self.columns().map(|channel| gradients[channel]));
         let length = self.part_length();
+        let streamed = stream::suits(dx.len());
         dx.par_chunks_mut(length)
             .zip(x.par_chunks(length).zip(dy.par_chunks(length)))
-            .for_each(|(dx, (x, dy))| columns.apply(x, dy, dx));
+            .for_each(|(dx, (x, dy))| columns.apply(x, dy, dx, streamed));
         sums
     }
 
