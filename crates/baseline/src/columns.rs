@@ -4,6 +4,8 @@
 
 use pulp::Arch;
 
+use crate::stream::{LINES, prefetch};
+
 /// Rows that are summed in float32 before they are merged in float64.
 pub(crate) const BLOCK: usize = 128;
 
@@ -150,7 +152,8 @@ fn typical(block: Window, shift: &mut [f32], scratch: &mut [f32]) {
     }
 }
 
-/// Adds the block's (v − shift) to `sums` and (v − shift)² to `squares`, four rows at a time.
+/// Adds the block's (v − shift) to `sums` and (v − shift)² to `squares`, four rows at a time while the next
+/// four are asked for.
 #[inline(always)]
 fn add_block(block: Window, shift: &[f32], sums: &mut [f32], squares: &mut [f32]) {
     let width = block.width;
@@ -160,10 +163,15 @@ fn add_block(block: Window, shift: &[f32], sums: &mut [f32], squares: &mut [f32]
     while left >= 4 {
         let [Some(a), Some(b), Some(c), Some(d)] = std::array::from_fn(|_| rows.next()) else { return };
         let (a, b, c, d) = (&a[..width], &b[..width], &c[..width], &d[..width]);
-        for i in 0..width {
-            let (a, b, c, d) = (a[i] - shift[i], b[i] - shift[i], c[i] - shift[i], d[i] - shift[i]);
-            sums[i] += (a + b) + (c + d);
-            squares[i] += (a * a + b * b) + (c * c + d * d);
+        for from in (0..width).step_by(LINES) {
+            for row in [a, b, c, d] {
+                prefetch(&row[from..], 4 * block.stride);
+            }
+            for i in from..width.min(from + LINES) {
+                let (a, b, c, d) = (a[i] - shift[i], b[i] - shift[i], c[i] - shift[i], d[i] - shift[i]);
+                sums[i] += (a + b) + (c + d);
+                squares[i] += (a * a + b * b) + (c * c + d * d);
+            }
         }
         left -= 4;
     }
@@ -177,7 +185,8 @@ fn add_block(block: Window, shift: &[f32], sums: &mut [f32], squares: &mut [f32]
     }
 }
 
-/// Adds the block's dy to `dys` and dy·(x − mean) to `products`, four rows at a time.
+/// Adds the block's dy to `dys` and dy·(x − mean) to `products`, four rows at a time while the next
+/// four are asked for.
 #[inline(always)]
 fn add_gradient_block(x: Window, dy: Window, mean: &[f32], dys: &mut [f32], products: &mut [f32]) {
     let width = x.width;
@@ -190,11 +199,16 @@ fn add_gradient_block(x: Window, dy: Window, mean: &[f32], dys: &mut [f32], prod
         else {
             return;
         };
-        for i in 0..width {
-            let mean = mean[i];
-            dys[i] += (a[i] + b[i]) + (c[i] + d[i]);
-            products[i] += (a[i] * (xa[i] - mean) + b[i] * (xb[i] - mean))
-                + (c[i] * (xc[i] - mean) + d[i] * (xd[i] - mean));
+        for from in (0..width).step_by(LINES) {
+            for row in [a, b, c, d, xa, xb, xc, xd] {
+                prefetch(&row[from..], 4 * x.stride);
+            }
+            for i in from..width.min(from + LINES) {
+                let mean = mean[i];
+                dys[i] += (a[i] + b[i]) + (c[i] + d[i]);
+                products[i] += (a[i] * (xa[i] - mean) + b[i] * (xb[i] - mean))
+                    + (c[i] * (xc[i] - mean) + d[i] * (xd[i] - mean));
+            }
         }
         left -= 4;
     }

@@ -1,7 +1,7 @@
 //! The elementwise halves of the passes over rows, with coefficients for each column.
 
 use crate::coefficients::{Affine, Gradient};
-use crate::stream::writing;
+use crate::stream::{AHEAD, prefetch, writing};
 
 /// Columns whose coefficients stay in the first-level cache while rows pass by.
 const TILE: usize = 1024;
@@ -40,7 +40,11 @@ impl Affines {
                             writer.write(
                                 &mut y[from..to],
                                 #[inline(always)]
-                                |range, y| self.apply_row(from + range.start, &x[from..to][range], y),
+                                |range, y| {
+                                    let x = &x[from..to][range.clone()];
+                                    prefetch(x, AHEAD);
+                                    self.apply_row(from + range.start, x, y);
+                                },
                             );
                         }
                     }
@@ -98,7 +102,10 @@ impl Gradients {
                                 &mut dx[from..to],
                                 #[inline(always)]
                                 |range, dx| {
-                                    self.apply_row(from + range.start, &x[range.clone()], &dy[range], dx);
+                                    let (x, dy) = (&x[range.clone()], &dy[range.clone()]);
+                                    prefetch(x, AHEAD);
+                                    prefetch(dy, AHEAD);
+                                    self.apply_row(from + range.start, x, dy, dx);
                                 },
                             );
                         }

@@ -9,7 +9,7 @@ use pulp::Arch;
 
 use crate::coefficients::{Affine, GradSums, Gradient};
 use crate::moments::Moments;
-use crate::stream::writing;
+use crate::stream::{AHEAD, prefetch, writing};
 
 /// Sums that are kept side by side: enough to hide the latency of an addition.
 pub(crate) const LANES: usize = 32;
@@ -158,6 +158,8 @@ fn for_lanes(a: &[f32], b: &[f32], output: &mut [f32], f: impl Fn(f32, f32) -> f
 fn by_lanes(a: &[f32], b: &[f32], mut add: impl FnMut(usize, f32, f32, f32)) {
     let (chunks, rest) = a.as_chunks::<LANES>();
     for (a, b) in chunks.iter().zip(b.as_chunks::<LANES>().0) {
+        prefetch(a, AHEAD);
+        prefetch(b, AHEAD);
         for lane in 0..LANES {
             add(lane, a[lane], b[lane], 1.0);
         }

@@ -1,7 +1,8 @@
-//! Stores that do not read the line of memory they write, for results that are too large for a cache.
+//! Memory that no cache holds: stores that do not read the lines they write, and lines asked for before
+//! they are read.
 //!
-//! The only unsafe code of this crate. Every x86-64 processor has such (non-temporal) stores; on other
-//! targets ordinary ones take their place.
+//! The only unsafe code of this crate. Every x86-64 processor has such (non-temporal) stores and
+//! prefetches; on other targets there are ordinary stores and no prefetches.
 
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 
@@ -12,10 +13,14 @@ use pulp::Arch;
 
 /// Values that are computed before they are stored, two lines of a cache. With many more, reading and
 /// storing take turns instead of overlapping.
-const LINES: usize = 32;
+pub(crate) const LINES: usize = 32;
+
+/// How many values ahead of a sum or product its values are asked for. The processor does so too, but
+/// starts anew with each page.
+pub(crate) const AHEAD: usize = 512;
 
 /// Results of at least this many values are streamed: a cache would keep too little of them.
-const STREAMED: usize = 6 << 20;
+const STREAMED: usize = 3 << 20;
 
 /// Whether a result of this many values should be streamed.
 pub(crate) fn suits(values: usize) -> bool {
@@ -94,6 +99,20 @@ fn cut(values: &mut [f32]) -> (&mut [f32], &mut [Lines], &mut [f32]) {
 #[cfg(not(target_arch = "x86_64"))]
 fn cut(values: &mut [f32]) -> (&mut [f32], &mut [Lines], &mut [f32]) {
     (values, &mut [], &mut [])
+}
+
+/// Asks for the [`LINES`] values that start `ahead` after those of `values`; these may be others or none.
+#[inline(always)]
+pub(crate) fn prefetch(values: &[f32], ahead: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for i in [0, LINES / 2] {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+        // SAFETY: x86-64 has SSE, and any address may be asked for.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(ahead + i).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, ahead);
 }
 
 /// Waits for this thread's streamed stores when dropped.
