@@ -90,7 +90,11 @@ pub(crate) fn normalize<'a>(
                     writer.write(
                         y,
                         #[inline(always)]
-                        |range, y| for_lanes(&x[range.clone()], &x[range], y, |x, _| affine.apply(x)),
+                        |range, y| {
+                            let x = &x[range];
+                            prefetch(x, AHEAD);
+                            for_lanes(x, x, y, |x, _| affine.apply(x));
+                        },
                     );
                 }
             }
@@ -117,7 +121,10 @@ pub(crate) fn apply_gradient<'a>(
                         dx,
                         #[inline(always)]
                         |range, dx| {
-                            for_lanes(&x[range.clone()], &dy[range], dx, |x, dy| gradient.apply(x, dy));
+                            let (x, dy) = (&x[range.clone()], &dy[range]);
+                            prefetch(x, AHEAD);
+                            prefetch(dy, AHEAD);
+                            for_lanes(x, dy, dx, |x, dy| gradient.apply(x, dy));
                         },
                     );
                 }

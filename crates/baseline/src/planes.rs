@@ -38,12 +38,13 @@ pub(crate) fn forward(
         moments.iter().enumerate().map(|(i, &moments)| affine(first + i, moments)).collect()
     };
     if channels_suffice(shape) {
+        let streamed = streamed(shape, y);
         return by_group(shape, y, |channels, runs| {
             let x = || group_runs(shape, x, channels.clone());
             let moments = plane::moments(x(), shape.spatial(), channels.len());
             // Backwards: what was read last is still in the cache.
             let affines = affines(channels.start, &moments);
-            plane::normalize(x().zip(runs).rev(), shape.spatial(), &affines, streamed(shape));
+            plane::normalize(x().zip(runs).rev(), shape.spatial(), &affines, streamed);
             moments
         });
     }
@@ -58,13 +59,9 @@ pub(crate) fn forward(
 
 /// `y = affine(x)`, with one of `affines` for each channel.
 pub(crate) fn normalize(shape: Shape, x: &[f32], affines: &[Affine], y: &mut [f32]) {
+    let streamed = streamed(shape, y);
     for_pieces(shape, y, |channels, range, y| {
-        plane::normalize(
-            std::iter::once((&x[range], y)),
-            shape.spatial(),
-            &affines[channels],
-            streamed(shape),
-        );
+        plane::normalize(std::iter::once((&x[range], y)), shape.spatial(), &affines[channels], streamed);
     });
 }
 
@@ -80,13 +77,14 @@ pub(crate) fn backward(
     let gradients = |first: usize, sums: &[GradSums]| -> Vec<_> {
         sums.iter().enumerate().map(|(i, &sums)| gradient(first + i, sums)).collect()
     };
+    let streamed = streamed(shape, dx);
     if channels_suffice(shape) {
         return by_group(shape, dx, |channels, runs| {
             let inputs =
                 || group_runs(shape, x, channels.clone()).zip(group_runs(shape, dy, channels.clone()));
             let sums = plane::gradient_sums(inputs(), shape.spatial(), &mean[channels.clone()]);
             let gradients = gradients(channels.start, &sums);
-            plane::apply_gradient(inputs().zip(runs).rev(), shape.spatial(), &gradients, streamed(shape));
+            plane::apply_gradient(inputs().zip(runs).rev(), shape.spatial(), &gradients, streamed);
             sums
         });
     }
@@ -98,7 +96,7 @@ pub(crate) fn backward(
     let gradients = gradients(0, &sums);
     for_pieces(shape, dx, |channels, range, dx| {
         let run = ((&x[range.clone()], &dy[range]), dx);
-        plane::apply_gradient(std::iter::once(run), shape.spatial(), &gradients[channels], streamed(shape));
+        plane::apply_gradient(std::iter::once(run), shape.spatial(), &gradients[channels], streamed);
     });
     sums
 }
@@ -118,8 +116,8 @@ fn channels_suffice(shape: Shape) -> bool {
 }
 
 /// Whether the result is streamed: where planes are short, too much of each is in lines that it shares.
-fn streamed(shape: Shape) -> bool {
-    shape.spatial() >= STREAMED_PLANE && stream::suits(shape.elements())
+fn streamed(shape: Shape, output: &[f32]) -> bool {
+    shape.spatial() >= STREAMED_PLANE && stream::suits(output)
 }
 
 /// The number of neighbouring channels that one task takes, so that it reads long runs.

@@ -68,7 +68,7 @@ impl Rows {
     pub(crate) fn normalize(&self, x: &[f32], affines: &[Affine], y: &mut [f32]) {
         let columns = Affines::new(self.columns().map(|channel| affines[channel]));
         let length = self.part_length();
-        let streamed = stream::suits(y.len());
+        let streamed = stream::suits(y);
         y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| columns.apply(x, y, streamed));
     }
 
@@ -85,7 +85,7 @@ impl Rows {
         let gradients: Vec<_> = sums.iter().enumerate().map(|(c, &sums)| gradient(c, sums)).collect();
         let columns = Gradients::new(self.columns().map(|channel| gradients[channel]));
         let length = self.part_length();
-        let streamed = stream::suits(dx.len());
+        let streamed = stream::suits(dx);
         dx.par_chunks_mut(length)
             .zip(x.par_chunks(length).zip(dy.par_chunks(length)))
             .for_each(|(dx, (x, dy))| columns.apply(x, dy, dx, streamed));

@@ -22,9 +22,18 @@ pub(crate) const AHEAD: usize = 512;
 /// Results of at least this many values are streamed: a cache would keep too little of them.
 const STREAMED: usize = 3 << 20;
 
-/// Whether a result of this many values should be streamed.
-pub(crate) fn suits(values: usize) -> bool {
-    values >= STREAMED
+/// Values that are looked at to tell new memory.
+const SAMPLES: usize = 16;
+
+/// Whether a result should be streamed to `output`.
+pub(crate) fn suits(output: &[f32]) -> bool {
+    output.len() >= STREAMED && !looks_new(output)
+}
+
+/// Whether `output` is likely to be memory that the system has yet to hand out, page by page: it reads as
+/// zeros. Each page comes zeroed, that is, in the cache; streaming would send it away first.
+fn looks_new(output: &[f32]) -> bool {
+    output.iter().step_by(output.len().div_ceil(SAMPLES).max(1)).all(|&value| value.to_bits() == 0)
 }
 
 /// Values where the cache has its lines.
@@ -147,6 +156,15 @@ mod tests {
             });
         });
         all.iter().map(|value| value.to_bits()).collect()
+    }
+
+    #[test]
+    fn only_large_results_in_used_memory_are_streamed() {
+        let mut output = vec![0.0; STREAMED];
+        assert!(!suits(&output));
+        output.fill(1.0);
+        assert!(suits(&output));
+        assert!(!suits(&output[1..]) && !suits(&[]));
     }
 
     #[test]
