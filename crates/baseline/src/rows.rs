@@ -26,6 +26,10 @@ const TILE: usize = 1024;
 const PARTS: usize = 32;
 const PART_VALUES: RangeInclusive<usize> = 1 << 14..=1 << 18;
 
+/// Tensors of at least this many values are far from the processor: asking ahead for rows costs less than
+/// waiting for them.
+const FAR: usize = 8 << 20;
+
 /// How a tensor is taken as rows.
 pub(crate) struct Rows {
     shape: Shape,
@@ -94,9 +98,8 @@ impl Rows {
 
     fn moments(&self, x: &[f32]) -> Vec<Moments> {
         let (whole, rest) = x.split_at(self.width * self.height);
-        let columns = self.over_windows(|part, from, width| {
-            columns::moments(Window { rows: &whole[part], stride: self.width, from, width })
-        });
+        let columns =
+            self.over_windows(|part, from, width| columns::moments(self.window(whole, part, from, width)));
         let columns = self.joined(columns, |all: &mut ColumnMoments, part| all.merge(&part));
 
         // The columns of a channel have equally many values: the channel's mean is the mean of theirs,
@@ -129,8 +132,7 @@ impl Rows {
         let (dy, dy_rest) = dy.split_at(self.width * self.height);
         let means: Vec<f32> = self.columns().map(|channel| mean[channel]).collect();
         let columns = self.over_windows(|part, from, width| {
-            let [x, dy] =
-                [x, dy].map(|tensor| Window { rows: &tensor[part.clone()], stride: self.width, from, width });
+            let [x, dy] = [x, dy].map(|tensor| self.window(tensor, part.clone(), from, width));
             columns::gradient_sums(x, dy, &means[from..from + width])
         });
         let columns = self.joined(columns, |all: &mut ColumnGradSums, part| all.merge(&part));
@@ -161,6 +163,10 @@ impl Rows {
     /// The length of whole rows that one task of an elementwise half takes.
     fn part_length(&self) -> usize {
         self.part_values().div_ceil(self.width) * self.width
+    }
+
+    fn window<'a>(&self, whole: &'a [f32], part: Range<usize>, from: usize, width: usize) -> Window<'a> {
+        Window { rows: &whole[part], stride: self.width, from, width, far: whole.len() >= FAR }
     }
 
     /// Runs `task` for each window of the whole rows, given as the range of its rows, its first column
