@@ -224,7 +224,7 @@ impl Tile {
         let most_loads = match kept {
             Kept::InRegisters => {
                 let load_words = (u64::from(width) * view.element_bytes).div_ceil(super::WORD_BYTES);
-                (most_kept_words(device.kind) / (load_words * tensors)).clamp(1, u64::from(MOST_UNROLLED))
+                (MOST_KEPT_WORDS / (load_words * tensors)).clamp(1, u64::from(MOST_UNROLLED))
             }
             Kept::InCache => u64::from(wishes.unroll) * u64::from(Self::MOST_REVISITED_BLOCKS),
         };
@@ -322,13 +322,9 @@ impl Tile {
 }
 
 /// Words that a lane keeps in registers between reducing and writing: with 1,024 lanes they take half of what a
-/// graphics processor has for a workgroup. A CPU adapter keeps them on the stack, which is its cache.
-fn most_kept_words(kind: DeviceKind) -> u64 {
-    match kind {
-        DeviceKind::Gpu => 32,
-        DeviceKind::Cpu => 64,
-    }
-}
+/// graphics processor has for a workgroup. A software adapter has no such limit, but compiles longer unrolled kernels
+/// for seconds.
+const MOST_KEPT_WORDS: u64 = 32;
 
 /// Bytes that memory brings at once.
 const CACHE_LINE: u64 = 64;
