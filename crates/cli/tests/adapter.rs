@@ -29,6 +29,8 @@ const TESTS: &[(&str, fn())] = &[
     ("bench_measures_every_feature", bench_measures_every_feature),
     ("bench_applies_its_options_to_all_rows", bench_applies_its_options_to_all_rows),
     ("bench_says_what_does_not_fit", bench_says_what_does_not_fit),
+    ("a_forced_traversal_is_verified_or_named", a_forced_traversal_is_verified_or_named),
+    ("tune_lists_plans_beside_the_chosen_one", tune_lists_plans_beside_the_chosen_one),
 ];
 
 fn main() -> ExitCode {
@@ -333,4 +335,42 @@ fn bench_says_what_does_not_fit() {
     let run = batchnorm("bench --shape 1024,1024,1024,1024,1024 --layout channels-first");
     run.expect_error(1, &["no shape was measured"]);
     assert!(run.stdout.contains("not measured: "), "{}", run.stdout);
+}
+
+fn a_forced_traversal_is_verified_or_named() {
+    let folder = tempdir().unwrap();
+    for name in ["nchw_train", "nchw_eval", "nchw_f16"] {
+        copy_case(name, folder.path());
+    }
+    for traversal in ["pipelined", "revisited", "resident"] {
+        let run = run(program().arg("verify").arg(folder.path()).args(["--traversal", traversal]));
+        assert_eq!(last_line(&run.stdout), "1 passed, 0 failed, 2 skipped", "{}", run.stdout);
+        for reason in ["constant statistics", "rows of 16-bit elements are odd"] {
+            assert!(run.stdout.contains(reason), "{}", run.stdout);
+        }
+    }
+}
+
+fn tune_lists_plans_beside_the_chosen_one() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("tuned.json");
+    let shape = ["--shape", "4,8,6,6", "--layout", "channels-last", "--repetitions", "1"];
+    let run = run(program().arg("tune").args(shape).arg("--json").arg(&file));
+    let tuned = json(&file);
+    for pass in tuned["tuned"].as_array().unwrap() {
+        let candidates = pass["candidates"].as_array().unwrap();
+        assert!(candidates.len() >= 8, "{} candidates", candidates.len());
+        let traversals: std::collections::BTreeSet<_> =
+            candidates.iter().map(|candidate| candidate["traversal"].as_str().unwrap()).collect();
+        assert_eq!(
+            traversals.into_iter().collect::<Vec<_>>(),
+            ["pipelined", "resident", "revisited", "split"]
+        );
+        let times = candidates.iter().map(|candidate| candidate["median_ms"].as_f64().unwrap());
+        let best = times.fold(f64::INFINITY, f64::min);
+        let chosen = candidates[0]["median_ms"].as_f64().unwrap();
+        assert!((pass["of_best"].as_f64().unwrap() - chosen / best).abs() < 1e-9);
+    }
+    assert_eq!(tuned["tuned"].as_array().map(Vec::len), Some(2));
+    assert_eq!(run.stdout.matches("chosen   ").count(), 2, "{}", run.stdout);
 }
