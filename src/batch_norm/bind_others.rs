@@ -87,6 +87,9 @@ impl BatchNorm {
     /// offset = β − γ·mean/σ: to be merged into the weights of a convolution before it (PyTorch's
     /// `fuse_conv_bn_eval`). [`Layer::submit_fold`](crate::Layer::submit_fold) folds a layer's own.
     ///
+    /// These are the normalization's alone: an activation after it remains to be applied, and one before it
+    /// ([`Order::Pre`](crate::Order::Pre)) stands between it and the convolution, so that nothing can be merged.
+    ///
     /// # Errors
     /// [`BatchNormError`] for anything that does not fit; nothing is made then.
     pub fn bind_fold(&self, tensors: &FoldTensors<'_>) -> Result<BoundOperation, BatchNormError> {

@@ -272,6 +272,9 @@ impl Layer {
     /// Folds the layer as it is in evaluation into y = scale·x + offset, and returns scale and offset: to be
     /// merged into the weights of a convolution before it.
     ///
+    /// These are the normalization's alone: an activation after it remains to be applied, and one before it
+    /// ([`Order::Pre`](crate::Order::Pre)) stands between it and the convolution, so that nothing can be merged.
+    ///
     /// # Errors
     /// [`BatchNormError`] if the layer has no running statistics or the device fails.
     pub fn submit_fold(&self) -> Result<(Vector, Vector), BatchNormError> {
