@@ -1,7 +1,7 @@
 //! `forward_resident`: a workgroup that has all values of its channels, and keeps them or reads them again.
 
 use crate::Test;
-use crate::subject::{DTYPES, LAYOUTS, SIZES, Setup, check_traversal, shape};
+use crate::subject::{DTYPES, LAYOUTS, SIZES, Setup, check_traversal, plans, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::{Activation, Context, Dtype, Order, Schedule, Traversal};
 
@@ -18,7 +18,12 @@ fn every_size_and_layout(context: &Context) -> Result<(), Failed> {
     for traversal in WHOLE {
         for (sizes, layout) in SIZES.iter().flat_map(|sizes| LAYOUTS.map(|layout| (sizes, layout))) {
             let setup = Setup::new(shape(sizes, layout), 3.0, 1.5);
-            check_traversal(&setup, context, Schedule::with_traversal(traversal))?;
+            let schedule = Schedule::with_traversal(traversal);
+            // Small workgroups keep few values; these are kept by all.
+            let is_small = setup.shape.values_per_channel() <= 1000;
+            if is_small || plans(&setup, context, schedule)?.is_some() {
+                check_traversal(&setup, context, schedule)?;
+            }
         }
     }
     Ok(())
