@@ -5,7 +5,7 @@ use super::backward_apply::add_outputs;
 use super::backward_finalize::add_parameter_gradients;
 use super::backward_reduce::{add_epilogue, add_record, add_sums};
 use crate::plan::{
-    Dispatch, Kept, Kernel, Monoid, Pass, Problem, Records, Run, Unsuited, Walk, Wanted, Work,
+    Dispatch, Kept, Kernel, Monoid, Pass, Problem, Records, Run, Unsuited, Walk, Wanted, Whole, Work,
 };
 use crate::resource::Resource;
 use crate::shader::parts::*;
@@ -23,7 +23,7 @@ pub(crate) fn backward_resident(
 ) -> Result<(Vec<Dispatch>, Records), Unsuited> {
     let residual = pass.residual && problem.options.gradient_depends_on_output();
     let tensors = 2 + u64::from(residual);
-    let walk = problem.traverse_whole(Work::Whole { monoid: Monoid::GradSums, kept, tensors })?;
+    let walk = problem.traverse_whole(Work::Whole(Whole { monoid: Monoid::GradSums, kept, tensors }))?;
     let mut kernel = problem.tensor_kernel(Step::BackwardResident, BACKWARD_RESIDENT, &walk);
     add_gradients(problem, &mut kernel, &walk, pass, wanted);
     match kept {

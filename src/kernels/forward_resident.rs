@@ -4,7 +4,7 @@ use super::Step;
 use super::finalize::add_conclusion;
 use super::normalize::add_normalization;
 use super::statistics::add_moments;
-use crate::plan::{Dispatch, Kept, Kernel, Monoid, Pass, Problem, Unsuited, Work};
+use crate::plan::{Dispatch, Kept, Kernel, Monoid, Pass, Problem, Unsuited, Whole, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
@@ -16,7 +16,7 @@ pub(crate) fn forward_resident(
     updates: bool,
     kept: Kept,
 ) -> Result<Vec<Dispatch>, Unsuited> {
-    let walk = problem.traverse_whole(Work::Whole { monoid: Monoid::Moments, kept, tensors: 1 })?;
+    let walk = problem.traverse_whole(Work::Whole(Whole { monoid: Monoid::Moments, kept, tensors: 1 }))?;
     let mut kernel = problem.tensor_kernel(Step::ForwardResident, FORWARD_RESIDENT, &walk);
     add_moments(problem, &mut kernel, &walk);
     add_settlement(problem, &mut kernel, updates);

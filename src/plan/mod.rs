@@ -4,6 +4,7 @@
 //! does no arithmetic of its own.
 
 mod cost;
+mod dispatches;
 mod error;
 mod kernel;
 mod operation;
@@ -16,14 +17,16 @@ mod tests;
 mod tile;
 mod traits;
 mod view;
+mod work;
 
 pub use error::PlanError;
 pub(crate) use kernel::Kernel;
 pub use operation::{Accumulation, Operation, Pass, Wanted};
 pub(crate) use problem::{Problem, Records, Run, Walk};
 pub use schedule::{Schedule, Traversal, Unsuited};
-pub(crate) use tile::{Kept, Monoid, Tile, Work};
+pub(crate) use tile::Tile;
 pub use traits::{DeviceKind, DeviceTraits};
+pub(crate) use work::{Kept, Monoid, Whole, Work};
 
 use crate::elementwise::Activation;
 use crate::kernels::Step;

@@ -64,6 +64,11 @@ impl Schedule {
     pub fn with_traversal(traversal: Traversal) -> Self {
         Self { traversal: Some(traversal), ..Self::default() }
     }
+
+    /// Runs of channels: one, unless it is said otherwise.
+    pub(super) fn runs(&self) -> u64 {
+        self.runs.unwrap_or(1).max(1)
+    }
 }
 
 /// Why a traversal does not apply.

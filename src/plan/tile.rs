@@ -4,78 +4,8 @@ use super::part::Part;
 use super::schedule::{Schedule, Unsuited};
 use super::traits::{DeviceKind, DeviceTraits};
 use super::view::View;
+use super::work::{Kept, Monoid, Whole, Work};
 use crate::shader::parts::{self, Part as File};
-
-/// What a dispatch does with the big tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Leaves a record for each channel, group and split.
-    Reduce(Monoid),
-    /// Writes a tensor.
-    Map,
-    /// Reduces some channels and writes others.
-    Pipelined(Monoid),
-    /// Has all values of a channel and group in one workgroup.
-    Whole {
-        /// What is reduced.
-        monoid: Monoid,
-        /// Where the values wait for the second look.
-        kept: Kept,
-        /// Tensors that are looked at twice.
-        tensors: u64,
-    },
-}
-
-impl Work {
-    pub(super) fn monoid(self) -> Option<Monoid> {
-        match self {
-            Self::Reduce(monoid) | Self::Pipelined(monoid) | Self::Whole { monoid, .. } => Some(monoid),
-            Self::Map => None,
-        }
-    }
-}
-
-/// Where a workgroup keeps the values of a channel between reducing and writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// In registers: each is read once.
-    InRegisters,
-    /// In the cache, as far as they fit it: they are read again.
-    InCache,
-}
-
-/// What a reduction leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Monoid {
-    /// {count, carry, mean_hi, mean_lo, M2}
-    Moments,
-    /// {Σdy, Σdy·x̂}, each a pair.
-    GradSums,
-    /// {count, Σx̂, mean(dy), mean(ddx), Σdy'·ddx', Σdy'·x̂, Σddx'·x̂}, the last five as pairs.
-    DoubleGradSums,
-}
-
-impl Monoid {
-    /// Bytes of the record of one channel.
-    pub(crate) fn bytes(self) -> u64 {
-        super::WORD_BYTES
-            * match self {
-                Self::Moments => 5,
-                Self::GradSums => 4,
-                Self::DoubleGradSums => 12,
-            }
-    }
-
-    /// Bytes that a lane of so many channels keeps in workgroup memory: vectors, and counts that all share.
-    fn lane_bytes(self, channels: u64) -> u32 {
-        let vectors = match self {
-            Self::Moments | Self::GradSums => 4,
-            Self::DoubleGradSums => 12,
-        };
-        let bytes = if channels == 1 { self.bytes() } else { 4 * channels * vectors };
-        u32::try_from(bytes).unwrap_or(u32::MAX)
-    }
-}
 
 /// A tile is what one workgroup handles: `columns` lane channels by `rows · unroll · blocks` positions.
 ///
@@ -116,11 +46,11 @@ fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
         (DeviceKind::Gpu, Work::Reduce(_)) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
         (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 1024, 2048),
-        (DeviceKind::Gpu, Work::Whole { .. }) => (256, 4, 0, u64::MAX),
+        (DeviceKind::Gpu, Work::Whole(_)) => (256, 4, 0, u64::MAX),
         (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 256),
         (DeviceKind::Cpu, Work::Map) => (16, 4, 64, 512),
         (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
-        (DeviceKind::Cpu, Work::Whole { .. }) => (8, 4, 0, u64::MAX),
+        (DeviceKind::Cpu, Work::Whole(_)) => (8, 4, 0, u64::MAX),
     };
     Wishes {
         workgroup: schedule.workgroup.unwrap_or(workgroup).max(1),
@@ -128,7 +58,7 @@ fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
         // Who asks for few tiles gets few.
         least_tiles: schedule.tiles.map_or(least_tiles, |tiles| least_tiles.min(tiles)),
         most_tiles: schedule.tiles.unwrap_or(most_tiles).max(1),
-        runs: if matches!(work, Work::Pipelined(_)) { schedule.runs.unwrap_or(1).max(1) } else { 1 },
+        runs: if matches!(work, Work::Pipelined(_)) { schedule.runs() } else { 1 },
     }
 }
 
@@ -206,16 +136,16 @@ impl Tile {
         tile
     }
 
-    /// The tile with which a workgroup has all values of its channels, whose values it keeps as `work` says.
+    /// The tile with which a workgroup has all values of its channels, which it keeps as `whole` says.
     pub(crate) fn whole(
         view: &View,
         part: &Part,
         device: &DeviceTraits,
-        work: Work,
+        whole: Whole,
         schedule: &Schedule,
     ) -> Result<Self, Unsuited> {
-        let Work::Whole { monoid, kept, tensors } = work else { return Ok(Self::per_channel(1, 1, device)) };
-        let wishes = wishes(device.kind, work, schedule);
+        let Whole { monoid, kept, tensors } = whole;
+        let wishes = wishes(device.kind, Work::Whole(whole), schedule);
         let (width, channels) = (view.width(), view.lane_channels_of(part));
         let positions = view.positions_of(part).0.max(view.positions_of(part).1);
         let lane_bytes = monoid.lane_bytes(view.channels_per_lane());
