@@ -1,12 +1,10 @@
 // double_backward_apply: the gradients of dy and x from the cotangent ddx of dx, by the formulas of the
 // slot second_order/. x, dy, ddx, grad_dy, grad_x: the part's vectors; coefficients: planes of
 // double_backward_finalize. Dispatch: one workgroup a tile.
-@group(0) @binding(26) var<storage, read_write> grad_dy: array<Stored>;
-@group(0) @binding(27) var<storage, read_write> grad_x: array<Stored>;
-
 fn run(place: Place, lane: u32) {
     let a = affine_of(place);
-    let inv_std = held(INV_STD, place);
+    let scale = spread(a.scale);
+    let inv_std = spread(held(INV_STD, place));
     let means = second_held_of(place);
     var cursor = seek(place);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
@@ -15,11 +13,10 @@ fn run(place: Place, lane: u32) {
             if (k < loads) {
                 let i = cursor.index;
                 let seen = seen_at(cursor, true);
-                let x_hat = center(read_x(i), a, cursor) * at(inv_std, cursor);
-                let scale = at(a.scale, cursor);
-                let second = second_order(x_hat, read_dy(i), read_ddx(i), scale, at(inv_std, cursor), means, cursor);
-                grad_dy[i] = pack(show(second.dy, seen));
-                grad_x[i] = pack(show(second.x, seen));
+                let x_hat = center(read_x(i), a) * inv_std;
+                let second = second_order(x_hat, read_dy(i), read_ddx(i), scale, inv_std, means);
+                store_grad_dy(cursor, show(second.dy, seen));
+                store_grad_x(cursor, show(second.x, seen));
             }
             cursor = advance(cursor);
         }

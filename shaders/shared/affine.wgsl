@@ -1,10 +1,10 @@
 // γ·x̂ + β, the part that normalize and both backward passes share.
-struct Affine { mean_hi: Held, mean_lo: Held, scale: Held, offset: Held }
+struct Affine { mean_hi: Channel, mean_lo: Channel, scale: Channel, offset: Channel }
 
-fn center(x: Vector, a: Affine, cursor: Cursor) -> Vector {
-    return subtract(x, at(a.mean_hi, cursor), at(a.mean_lo, cursor));
+fn center(x: Vector, a: Affine) -> Vector {
+    return subtract(x, spread(a.mean_hi), spread(a.mean_lo));
 }
 
-fn affine(centered: Vector, a: Affine, cursor: Cursor) -> Vector {
-    return centered * at(a.scale, cursor) + at(a.offset, cursor);
+fn affine(centered: Vector, a: Affine) -> Vector {
+    return centered * spread(a.scale) + spread(a.offset);
 }

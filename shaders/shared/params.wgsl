@@ -23,8 +23,11 @@ struct Params {
     first_group: u32,       // groups before the first one of these
     all_groups: u32,        // of the batch
     group_stride: u32,      // vectors from one group to the next
-    group_length: u32,      // flat kernels: samples (channels first) or positions (last) of a group
-    first_outer: u32,       // flat kernels: samples or positions before the one that base is counted from
+    // Odd rows of 16-bit elements, where base and sample_stride count elements, and row_length words.
+    row_elements: u32,      // of a whole row
+    part_row_elements: u32, // of what the part has of a row
+    step_samples: u32,      // samples from one load of a lane to its next, without a wrap
+    group_length: u32,      // samples of a group
     mask_base: u32,         // entries of the mask's binding before the part's first one
     // The grid.
     grid_width: u32,        // workgroups in x
@@ -39,7 +42,6 @@ struct Params {
     first_split: u32,       // splits of the parts of the same group before this one
     // Per channel.
     all_channels: u32,      // C
-    inverse_channels: f32,
     splits: u32,            // records to merge for each channel and group
     last_splits: u32,       // the same for the last group
     zero: u32,              // 0, unknown to the compiler: see exact.wgsl

@@ -9,9 +9,9 @@ use crate::shader::parts::*;
 pub(crate) fn backward_reduce(problem: &Problem<'_>, pass: Pass) -> (Vec<Dispatch>, Records) {
     let walk = problem.traverse(Work::Reduce(Monoid::GradSums));
     let mut kernel = problem.tensor_kernel(Step::BackwardReduce, BACKWARD_REDUCE, &walk);
-    problem.add_planes(&mut kernel, &walk, PLANES_SAVED, Resource::Saved);
+    problem.add_planes(&mut kernel, PLANES_SAVED, Resource::Saved);
     add_sums(&mut kernel, &walk);
-    kernel.file(READ_X).file(READ_DY).bind(&[Resource::X, Resource::Dy]);
+    problem.add_read(&mut kernel, &[Resource::X, Resource::Dy]);
     add_record(&mut kernel);
     add_epilogue(problem, &mut kernel, pass);
     (problem.over_tensors(&walk, &kernel), walk.records)
@@ -37,5 +37,5 @@ pub(super) fn add_epilogue(problem: &Problem<'_>, kernel: &mut Kernel, pass: Pas
     kernel.file(AFFINE).file(TAKEN_BACK);
     problem.add_activation(kernel);
     let residual = pass.residual && problem.options.gradient_depends_on_output();
-    kernel.slot(residual, RESIDUAL_ADDED, &[Resource::Residual], RESIDUAL_NONE);
+    problem.add_residual(kernel, residual);
 }

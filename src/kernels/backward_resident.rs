@@ -1,7 +1,7 @@
 //! `backward_resident`: a backward pass in one dispatch, where a workgroup has all values of its channels.
 
 use super::Step;
-use super::backward_apply::add_outputs;
+use super::backward_apply::add_gradients_of_tensors;
 use super::backward_finalize::add_parameter_gradients;
 use super::backward_reduce::{add_epilogue, add_record, add_sums};
 use crate::plan::{
@@ -48,12 +48,12 @@ pub(super) fn add_gradients(
     pass: Pass,
     wanted: Wanted,
 ) {
-    problem.add_planes(kernel, walk, PLANES_SAVED, Resource::Saved);
+    problem.add_planes(kernel, PLANES_SAVED, Resource::Saved);
     add_sums(kernel, walk);
-    kernel.file(READ_X).file(READ_DY).bind(&[Resource::X, Resource::Dy]);
+    problem.add_read(kernel, &[Resource::X]);
     add_epilogue(problem, kernel, pass);
     kernel.file(DX_BATCH_STATISTICS).file(MEANS_OF_SUMS).file(SETTLE_GRADIENTS);
-    add_outputs(kernel, wanted);
+    add_gradients_of_tensors(problem, kernel, wanted);
     // Those of several groups are summed later.
     let now = if problem.groups() > 1 { Wanted { dweight: None, dbias: None, ..wanted } } else { wanted };
     add_parameter_gradients(kernel, now, Run::First);

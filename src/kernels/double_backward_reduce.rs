@@ -10,13 +10,14 @@ pub(crate) fn double_backward_reduce(problem: &Problem<'_>) -> (Vec<Dispatch>, R
     let walk = problem.traverse(Work::Reduce(Monoid::DoubleGradSums));
     let step = Step::DoubleBackwardReduce;
     let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_REDUCE, &walk);
-    problem.add_planes(&mut kernel, &walk, PLANES_SAVED, Resource::Saved);
-    for file in [AFFINE, EXACT, PAIRS, DOUBLE_GRAD_SUMS, READ_X, READ_DY, READ_DDX, problem.block()] {
+    problem.add_planes(&mut kernel, PLANES_SAVED, Resource::Saved);
+    for file in [AFFINE, EXACT, PAIRS, DOUBLE_GRAD_SUMS, problem.block()] {
         kernel.file(file);
     }
     for file in [RECORDS, RECORD_OF_TILE, STORE_DOUBLE_GRAD_SUMS, STORE_PAIR, walk.tile.reduction()] {
         kernel.file(file);
     }
-    kernel.bind(&[Resource::X, Resource::Dy, Resource::Ddx, Resource::Records]);
+    problem.add_read(&mut kernel, &[Resource::X, Resource::Dy, Resource::Ddx]);
+    kernel.bind(&[Resource::Records]);
     (problem.over_tensors(&walk, &kernel), walk.records)
 }

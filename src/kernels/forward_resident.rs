@@ -31,7 +31,7 @@ pub(crate) fn forward_resident(
 
 /// Adds what every lane concludes about its channels before it normalizes, and what one of them leaves.
 pub(super) fn add_settlement(problem: &Problem<'_>, kernel: &mut Kernel, updates: bool) {
-    for file in [SETTLE_STATISTICS, HELD, PLANES, STATISTICS_OF_CHANNEL, STATISTICS_OF_MOMENTS] {
+    for file in [SETTLE_STATISTICS, PLANES, STATISTICS_OF_CHANNEL, STATISTICS_OF_MOMENTS] {
         kernel.file(file);
     }
     add_conclusion(problem, kernel, updates);

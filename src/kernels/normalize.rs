@@ -9,7 +9,7 @@ use crate::shader::parts::*;
 pub(crate) fn normalize(problem: &Problem<'_>, pass: Pass, in_place: bool) -> Vec<Dispatch> {
     let walk = problem.traverse(Work::Map);
     let mut kernel = problem.tensor_kernel(Step::Normalize, NORMALIZE, &walk);
-    problem.add_planes(&mut kernel, &walk, PLANES_SAVED, Resource::Saved);
+    problem.add_planes(&mut kernel, PLANES_SAVED, Resource::Saved);
     add_normalization(problem, &mut kernel, pass, in_place);
     problem.over_tensors(&walk, &kernel)
 }
@@ -18,7 +18,13 @@ pub(crate) fn normalize(problem: &Problem<'_>, pass: Pass, in_place: bool) -> Ve
 pub(super) fn add_normalization(problem: &Problem<'_>, kernel: &mut Kernel, pass: Pass, in_place: bool) {
     kernel.file(AFFINE).file(NORMALIZE_TILE).file(NORMALIZE_LOAD);
     problem.add_activation(kernel);
-    kernel.file(READ_X).bind(&[Resource::X]);
-    kernel.slot(pass.residual, RESIDUAL_ADDED, &[Resource::Residual], RESIDUAL_NONE);
-    kernel.slot(!in_place, OUTPUT_Y, &[Resource::Y], OUTPUT_Y_OVER_X);
+    problem.add_residual(kernel, pass.residual);
+    if in_place {
+        kernel.file(OUTPUT_Y_OVER_X);
+        problem.add_written(kernel, &[Resource::X]);
+    } else {
+        kernel.file(OUTPUT_Y);
+        problem.add_read(kernel, &[Resource::X]);
+        problem.add_written(kernel, &[Resource::Y]);
+    }
 }

@@ -11,7 +11,7 @@ pub(crate) fn statistics(problem: &Problem<'_>) -> (Vec<Dispatch>, Records) {
     let mut kernel = problem.tensor_kernel(Step::Statistics, STATISTICS, &walk);
     add_moments(problem, &mut kernel, &walk);
     add_record(&mut kernel);
-    kernel.file(READ_X).bind(&[Resource::X]);
+    problem.add_read(&mut kernel, &[Resource::X]);
     problem.add_activation(&mut kernel);
     (problem.over_tensors(&walk, &kernel), walk.records)
 }

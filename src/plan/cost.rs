@@ -5,7 +5,7 @@
 //! plans of one shape.
 
 use super::traits::DeviceKind;
-use super::{DeviceTraits, Dispatch, Plan};
+use super::{Dispatch, Plan};
 
 /// What the model knows of a kind of device.
 struct Machine {
@@ -17,8 +17,6 @@ struct Machine {
     reread_per_second: f64,
     /// The same for what registers have: a processor that emulates them computes as long as it would load.
     kept_per_second: f64,
-    /// Bytes of the cache that all processors share.
-    cache_bytes: f64,
     /// Invocations that are under way on a full device.
     lanes: f64,
 }
@@ -30,7 +28,6 @@ fn machine(kind: DeviceKind) -> Machine {
             moved_per_second: 2.5e11,
             reread_per_second: 7.5e11,
             kept_per_second: f64::INFINITY,
-            cache_bytes: 16e6,
             lanes: 65_536.0,
         },
         // Every access is emulated lane by lane, and costs about the same wherever the data are; kernels that do more
@@ -41,19 +38,18 @@ fn machine(kind: DeviceKind) -> Machine {
             moved_per_second: 7e8,
             reread_per_second: 3.5e8,
             kept_per_second: 2.3e8,
-            cache_bytes: f64::INFINITY,
             lanes: 16.0,
         },
     }
 }
 
-/// Seconds of a plan, by the model.
-pub(super) fn seconds(plan: &Plan, device: &DeviceTraits) -> f64 {
-    let machine = machine(device.kind);
-    plan.dispatches.iter().map(|dispatch| of_dispatch(dispatch, &machine)).sum()
+/// Seconds of a plan, by the model, where all processors share a cache of so many bytes.
+pub(super) fn seconds(plan: &Plan, kind: DeviceKind, cache_bytes: u64) -> f64 {
+    let machine = machine(kind);
+    plan.dispatches.iter().map(|dispatch| of_dispatch(dispatch, &machine, cache_bytes as f64)).sum()
 }
 
-fn of_dispatch(dispatch: &Dispatch, machine: &Machine) -> f64 {
+fn of_dispatch(dispatch: &Dispatch, machine: &Machine, cache_bytes: f64) -> f64 {
     let workgroups: f64 = dispatch.grid.iter().map(|&size| f64::from(size)).product();
     let lanes = workgroups * f64::from(dispatch.workgroup_size());
     // A device that is half full moves half as much.
@@ -62,7 +58,7 @@ fn of_dispatch(dispatch: &Dispatch, machine: &Machine) -> f64 {
     let element_bytes = dispatch.element_bytes as f64;
     let (moved, reread) = (dispatch.moved * element_bytes / 4.0, dispatch.reread * element_bytes / 4.0);
     let under_way = dispatch.moved * element_bytes * (machine.lanes / lanes).min(1.0);
-    let misses = if under_way > machine.cache_bytes { 1.0 - machine.cache_bytes / under_way } else { 0.0 };
+    let misses = if under_way > cache_bytes { 1.0 - cache_bytes / under_way } else { 0.0 };
     let memory = (moved + reread * misses) / machine.moved_per_second;
     let cache = reread * (1.0 - misses) / machine.reread_per_second;
     let registers = dispatch.kept * element_bytes / 4.0 / machine.kept_per_second;

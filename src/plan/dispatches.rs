@@ -19,7 +19,7 @@ impl Problem<'_> {
     pub(crate) fn over_runs(&self, walk: &Walk, kernel: &Kernel, read_twice: &[Resource]) -> Vec<Dispatch> {
         let Some(whole) = self.over_tensors(walk, kernel).pop() else { return Vec::new() };
         let tiles = u64::from(whole.params.channel_tiles);
-        let length = tiles.div_ceil(self.schedule.runs());
+        let length = tiles.div_ceil(self.runs);
         let run = |index: u64| (index * length).min(tiles)..((index + 1) * length).min(tiles);
         let runs = tiles.div_ceil(length);
         let dispatch = |index: u64| {
@@ -83,10 +83,9 @@ impl Problem<'_> {
             let part_splits = positions.div_ceil(tile.positions());
             let groups = part.groups.end - part.groups.start;
             let mask = self.mask_piece(part);
-            // A flat part may begin after the entry from which its positions are counted.
-            let mask_base = part.mask_origin.wrapping_sub(mask.offset / WORD_BYTES);
+            let mask_base = part.mask.start - mask.offset / WORD_BYTES;
             let params = Params {
-                base: word(if view.is_flat() { part.base } else { part.base / u64::from(tile.width) }),
+                base: word(part.base / view.stride_unit()),
                 first_channel: word(view.first_lane_channel_of(part)),
                 channels: word(channels),
                 positions: word(positions),
@@ -103,8 +102,10 @@ impl Problem<'_> {
                 first_group: word(part.groups.start),
                 all_groups: word(view.groups()),
                 group_stride: word(view.group_stride()),
-                group_length: word(view.group_length()),
-                first_outer: word(part.first_outer),
+                row_elements: word(view.row),
+                part_row_elements: word(part.columns.end - part.columns.start),
+                step_samples: word(rows / row_length),
+                group_length: word(view.group),
                 mask_base: word(mask_base / view.mask_entries_of_position()),
                 channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
                 first_tile_row: if backwards { word(part_splits * groups - 1) } else { 0 },

@@ -59,28 +59,6 @@ pub enum PlanError {
         /// The device's limit.
         binding_bytes: u64,
     },
-    /// Samples of odd rows of 16-bit elements, too large for their elements to be counted.
-    #[error(
-        "{shape} has {actual} 16-bit elements in a sample whose rows are odd, expected fewer than 2^31: use Dtype::F32, or rows of an even length"
-    )]
-    TooLargeSamples {
-        /// The shape as given.
-        shape: Shape,
-        /// Elements of a sample.
-        actual: usize,
-    },
-    /// The mask of one sample does not fit a binding, as it must with 16-bit elements in odd rows.
-    #[error(
-        "{shape} needs {actual} bytes of its mask at once, expected at most {max} as one storage binding holds: use Dtype::F32, or raise max_storage_buffer_binding_size when creating the device"
-    )]
-    TooLargeMask {
-        /// The shape as given.
-        shape: Shape,
-        /// Bytes of the mask.
-        actual: u64,
-        /// The device's limit.
-        max: u64,
-    },
     /// The device's traits are none that a WebGPU device can have.
     #[error(
         "the device's {limit} is too small, or no power of two where it must be one: expected at least what WebGPU grants"

@@ -58,7 +58,7 @@ impl Problem<'_> {
 
     fn kernel_with_entry(&self, step: Step, entry: File, main: File, walk: &Walk) -> Kernel {
         let view = &walk.view;
-        let packing = match (self.options.dtype, view.width()) {
+        let packing = match (self.options.dtype, walk.tile.width) {
             (Dtype::F32, _) => parts::PACKING_WHOLE,
             (_, 1) => parts::PACKING_HALF_1,
             (_, 2) => parts::PACKING_HALF_2,
@@ -76,26 +76,52 @@ impl Problem<'_> {
             Dtype::F16 => kernel.file(parts::ELEMENT_F16),
             Dtype::BF16 => kernel.file(parts::ELEMENT_BF16),
         };
-        let mask = if view.is_flat() { parts::SEGMENT_MASK_FLAT } else { parts::SEGMENT_MASK };
         kernel.file(view.file()).file(subtract).file(main);
         if !view.is_channels_last() {
-            kernel.file(parts::QUOTIENT);
+            kernel.file(parts::ONE_CHANNEL).file(parts::QUOTIENT);
         }
-        kernel.slot(self.mask, mask, &[Resource::Mask], parts::SEGMENT_ALL);
+        let (mask, all) = if view.has_odd_rows() {
+            (parts::SEGMENT_MASK_ROW, parts::SEGMENT_ROW)
+        } else {
+            (parts::SEGMENT_MASK, parts::SEGMENT_ALL)
+        };
+        kernel.slot(self.mask, mask, &[Resource::Mask], all);
         kernel
     }
 
     /// The files for `moments_of_block`.
     pub(crate) fn block(&self) -> File {
-        if self.mask { parts::BLOCK_MASKED } else { parts::BLOCK_ALL }
+        if self.mask || self.view.has_odd_rows() { parts::BLOCK_MASKED } else { parts::BLOCK_ALL }
+    }
+
+    /// Adds big tensors that are only read.
+    pub(crate) fn add_read(&self, kernel: &mut Kernel, tensors: &[Resource]) {
+        for &tensor in tensors {
+            kernel.file(parts::TENSOR_WORDS.of(tensor)).bind(&[tensor]);
+        }
+    }
+
+    /// Adds what is added before the activation, if anything is.
+    pub(crate) fn add_residual(&self, kernel: &mut Kernel, residual: bool) {
+        if residual {
+            kernel.file(parts::RESIDUAL_ADDED);
+            self.add_read(kernel, &[Resource::Residual]);
+        } else {
+            kernel.file(parts::RESIDUAL_NONE);
+        }
+    }
+
+    /// Adds big tensors that are written, and perhaps read too.
+    pub(crate) fn add_written(&self, kernel: &mut Kernel, tensors: &[Resource]) {
+        let file = if self.view.shares_words() { parts::TENSOR_HALVES } else { parts::TENSOR_WORDS };
+        for &tensor in tensors {
+            kernel.file(file.of(tensor)).bind(&[tensor]);
+        }
     }
 
     /// Adds the planes that a kernel over the tensors reads of each channel.
-    pub(crate) fn add_planes(&self, kernel: &mut Kernel, walk: &Walk, file: File, from: Resource) {
-        kernel.file(parts::PLANES).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
-        if !walk.view.is_flat() {
-            kernel.file(parts::HELD).file(parts::HELD_OF_PLANES);
-        }
+    pub(crate) fn add_planes(&self, kernel: &mut Kernel, file: File, from: Resource) {
+        kernel.file(parts::PLANES).file(parts::HELD).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
     }
 
     /// Adds the activation, and where it stands.

@@ -184,17 +184,11 @@ impl Plan {
         if u32::try_from(values).is_err() {
             return Err(PlanError::TooManyValues { shape: *shape, actual: values, max: u32::MAX });
         }
-        let ghost_batch = operation.ghost_batch(options);
-        let mask = operation.pass().mask;
-        let common = common_params(shape, options);
-        let problem = Problem::new(shape, options, ghost_batch, mask, device, *schedule, common);
+        let problem =
+            Problem::new(shape, options, operation, device, *schedule, common_params(shape, options));
         let (groups, max) = (problem.groups(), (max / channels).min(MOST_GROUPS));
         if groups > max {
             return Err(PlanError::TooManyGroups { shape: *shape, groups, max, binding_bytes });
-        }
-        if problem.has_endless_samples() {
-            let actual = shape.channels() * shape.spatial();
-            return Err(PlanError::TooLargeSamples { shape: *shape, actual });
         }
         if problem.bindings() > MOST_BINDINGS {
             return Err(PlanError::TooManyBindings { shape: *shape, binding_bytes });
@@ -206,9 +200,18 @@ impl Plan {
             return Self::traversing(&problem, shape, operation, traversal);
         }
         let mut best = Self::traversing(&problem, shape, operation, Traversal::Split)?;
-        for traversal in [Traversal::Pipelined, Traversal::Revisited, Traversal::Resident] {
-            if let Ok(plan) = Self::traversing(&problem, shape, operation, traversal)
-                && cost::seconds(&plan, device) < cost::seconds(&best, device)
+        let cache_bytes = schedule.cache_bytes(device);
+        let seconds = |plan: &Self| cost::seconds(plan, device.kind, cache_bytes);
+        // A run costs a dispatch, which what the cache saves may not be worth.
+        let in_one_run = Problem { runs: schedule.runs.unwrap_or(1).max(1), ..problem.clone() };
+        for (problem, traversal) in [
+            (&problem, Traversal::Pipelined),
+            (&in_one_run, Traversal::Pipelined),
+            (&problem, Traversal::Revisited),
+            (&problem, Traversal::Resident),
+        ] {
+            if let Ok(plan) = Self::traversing(problem, shape, operation, traversal)
+                && seconds(&plan) < seconds(&best)
             {
                 best = plan;
             }
@@ -227,12 +230,6 @@ impl Plan {
         let binding_bytes = problem.device.max_storage_buffer_binding_size;
         let steps = steps::of(problem, problem.options, operation, traversal)
             .map_err(|unsuited| unsuited.of(shape, traversal))?;
-        let pieces = steps.dispatches.iter().flat_map(|dispatch| &dispatch.pieces);
-        let largest_mask =
-            pieces.filter(|piece| piece.resource == Resource::Mask).filter_map(|piece| piece.size).max();
-        if let Some(actual) = largest_mask.filter(|&size| size > binding_bytes) {
-            return Err(PlanError::TooLargeMask { shape: *shape, actual, max: binding_bytes });
-        }
         // A binding may not be empty, even where no record is read.
         let record_bytes = steps.record_bytes.max(WORD_BYTES * channels);
         if record_bytes > binding_bytes {
@@ -339,7 +336,6 @@ fn common_params(shape: &Shape, options: &Options) -> Params {
     };
     Params {
         all_channels: shape.channels() as u32,
-        inverse_channels: (1.0 / shape.channels() as f64) as f32,
         epsilon: options.eps as f32,
         momentum: momentum as f32,
         keep: (1.0 - momentum) as f32,

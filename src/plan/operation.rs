@@ -159,6 +159,19 @@ impl Operation {
         }
     }
 
+    /// Tensors of which a pipelined kernel has a run in the cache: those that it will read again, in the run that is
+    /// reduced and in the one that is written, and what it writes.
+    pub(crate) fn tensors_under_way(&self) -> u64 {
+        let residual = u64::from(self.pass().residual);
+        match *self {
+            Self::Backward { wanted, .. } => {
+                2 * (2 + residual) + u64::from(!wanted.in_place) + u64::from(wanted.dresidual)
+            }
+            Self::Forward { in_place, .. } => 2 + residual + u64::from(!in_place),
+            _ => 0,
+        }
+    }
+
     /// Whether the records are the caller's, to be exchanged with those of other replicas.
     pub(crate) fn exchanges_records(&self) -> bool {
         matches!(

@@ -1,5 +1,6 @@
 //! The parts that a tensor is bound in, where one binding cannot hold it or one dispatch all its groups.
 
+use super::WORD_BYTES;
 use super::traits::DeviceTraits;
 use super::view::View;
 use std::ops::Range;
@@ -16,15 +17,10 @@ pub(crate) struct Part {
     pub(crate) offset: u64,
     /// Bytes of the binding.
     pub(crate) size: u64,
-    /// Elements in the binding before the part's first; flat: from the first of its sample or position.
+    /// Elements in the binding before the part's first.
     pub(crate) base: u64,
-    /// Flat: samples or positions before that one.
-    pub(crate) first_outer: u64,
     /// Entries of the mask.
     pub(crate) mask: Range<u64>,
-    /// The entry from which the kernels count: the first one, or flat that of the sample or position that the
-    /// part begins in.
-    pub(crate) mask_origin: u64,
     /// Which piece of its group's positions this is; parts of other channels may share the number.
     pub(crate) segment: usize,
 }
@@ -36,19 +32,17 @@ impl View {
     /// cut along the positions only, since C itself is bounded by the arrays per channel.
     pub(crate) fn parts(&self, device: &DeviceTraits) -> Vec<Part> {
         let alignment = u64::from(device.min_storage_buffer_offset_alignment);
-        let limit = binding_limit(device);
+        let limit = self.binding_limit(device);
         // A part may begin anywhere, so its binding may begin up to one alignment earlier.
         let all = self.elements();
         let fits = all * self.budget_bytes <= limit;
-        let budget = if fits { all } else { (limit.saturating_sub(alignment) / self.budget_bytes).max(1) };
-        if self.is_flat() {
-            let piece = budget.min(self.most_masked_elements(limit, alignment)).min(MOST_FLAT_ELEMENTS);
-            let piece = (piece & !(alignment - 1)).max(alignment);
-            return pieces(all, piece).map(|elements| self.flat_part(elements)).collect();
-        }
+        let budget = |bytes: u64| (limit.saturating_sub(alignment) / bytes).max(1);
+        let row_budget =
+            budget(if self.mask { self.element_bytes.max(WORD_BYTES) } else { self.element_bytes });
+        let budget = if fits { all } else { budget(self.budget_bytes) };
         let groups = self.groups();
         let most_groups = u64::from(device.max_compute_workgroups_per_dimension);
-        let group_elements = self.group * self.inner * self.channels;
+        let group_elements = self.group * self.outer_elements();
         let groups_at_once = if fits { groups } else { budget / group_elements }.min(most_groups);
         let mut parts = Vec::new();
         if groups_at_once > 0 {
@@ -62,13 +56,21 @@ impl View {
         }
         for group in 0..groups {
             let outer = group * self.group..((group + 1) * self.group).min(self.outer());
-            self.cut(group, outer, budget, alignment, &mut parts);
+            self.cut(group, outer, (budget, row_budget), alignment, &mut parts);
         }
         parts
     }
 
-    /// The parts of one group that is larger than a binding.
-    fn cut(&self, group: u64, outer: Range<u64>, budget: u64, alignment: u64, parts: &mut Vec<Part>) {
+    /// The parts of one group that is larger than a binding. A piece of a row has a smaller budget where its mask takes
+    /// more than itself.
+    fn cut(
+        &self,
+        group: u64,
+        outer: Range<u64>,
+        (budget, row_budget): (u64, u64),
+        alignment: u64,
+        parts: &mut Vec<Part>,
+    ) {
         let (sample, row) = (self.channels * self.row, self.row);
         let of_group = group..group + 1;
         let length = outer.end - outer.start;
@@ -90,7 +92,8 @@ impl View {
                 ));
             }
         } else {
-            let length = if row <= budget { row } else { (budget & !(self.vector() - 1)).max(self.vector()) };
+            let pieced = (row_budget & !(self.vector() - 1)).max(self.vector());
+            let length = if row <= row_budget { row } else { pieced };
             let channels = (budget / row).max(1);
             let mut segment = 0;
             for sample in outer {
@@ -125,61 +128,20 @@ impl View {
             columns,
             groups,
             offset,
-            size: (end * self.element_bytes).next_multiple_of(super::WORD_BYTES) - offset,
+            size: (end * self.element_bytes).next_multiple_of(WORD_BYTES) - offset,
             base: first - offset / self.element_bytes,
-            first_outer: 0,
-            mask_origin: mask.start,
             mask,
             segment,
         }
     }
 
-    /// Elements of a flat part whose mask fits a binding: rows lie in it whole, also those that the part has
-    /// an end of. One channel has one row, of which the part's own piece is enough.
-    fn most_masked_elements(&self, limit: u64, alignment: u64) -> u64 {
-        if !self.mask || self.channels == 1 {
-            return u64::MAX;
-        }
-        let positions = (limit.saturating_sub(alignment) / super::WORD_BYTES).saturating_sub(2 * self.inner);
-        positions * self.channels
-    }
-
-    /// A run of elements that begins at a multiple of the alignment.
-    fn flat_part(&self, elements: Range<u64>) -> Part {
-        let outer_elements = self.inner * self.channels;
-        let first_outer = elements.start / outer_elements;
-        let mask = if self.channels == 1 {
-            elements.clone()
-        } else {
-            let last_outer = (elements.end - 1) / outer_elements;
-            first_outer * self.inner..(last_outer + 1) * self.inner
-        };
-        let end = (elements.end * self.element_bytes).next_multiple_of(super::WORD_BYTES);
-        let offset = elements.start * self.element_bytes;
-        Part {
-            samples: 0..1,
-            channels: 0..1,
-            base: elements.start - first_outer * outer_elements,
-            columns: elements,
-            groups: 0..1,
-            offset,
-            size: end - offset,
-            first_outer,
-            mask,
-            mask_origin: first_outer * self.inner,
-            segment: 0,
-        }
+    /// Bytes that are bound at once: indices are u32, of elements where they are smaller than a word and words are
+    /// shared, and half of that leaves room for what a tile reaches beyond the end.
+    pub(super) fn binding_limit(&self, device: &DeviceTraits) -> u64 {
+        let unit = if self.shares_words() { self.element_bytes } else { WORD_BYTES };
+        device.max_storage_buffer_binding_size.min(unit << 31)
     }
 }
-
-/// Bytes that are bound at once: vector indices are u32, and half of that leaves room for what a tile
-/// reaches beyond the end.
-pub(super) fn binding_limit(device: &DeviceTraits) -> u64 {
-    device.max_storage_buffer_binding_size.min(super::WORD_BYTES << 31)
-}
-
-/// Elements of a flat part, whose numbers are u32 with those of a sample before them.
-const MOST_FLAT_ELEMENTS: u64 = 1 << 30;
 
 /// `0..total` cut into pieces of `length`, the last one shorter.
 fn pieces(total: u64, length: u64) -> impl Iterator<Item = Range<u64>> {

@@ -1,6 +1,7 @@
 //! What the steps of one plan share, and how each goes over the tensors; `dispatches.rs` makes dispatches of it.
 
 use super::kernel::Kernel;
+use super::operation::Operation;
 use super::part::Part;
 use super::schedule::{Schedule, Unsuited};
 use super::tile::Tile;
@@ -12,13 +13,15 @@ use crate::params::Params;
 use crate::shape::Shape;
 
 /// What the steps of one plan have in common.
+#[derive(Clone)]
 pub(crate) struct Problem<'a> {
     pub(crate) device: &'a DeviceTraits,
     pub(super) schedule: Schedule,
+    /// Runs of channels, in a pipelined kernel.
+    pub(super) runs: u64,
     pub(crate) options: &'a Options,
-    /// How steps that only read see the tensors, and how those do that write.
-    reading: View,
-    writing: View,
+    /// How the kernels see the tensors.
+    pub(super) view: View,
     /// C.
     pub(crate) channels: u64,
     /// Whether only the positions that a mask shows count.
@@ -71,39 +74,32 @@ impl<'a> Problem<'a> {
     pub(crate) fn new(
         shape: &Shape,
         options: &'a Options,
-        ghost_batch: Option<usize>,
-        mask: bool,
+        operation: Operation,
         device: &'a DeviceTraits,
         schedule: Schedule,
         common: Params,
     ) -> Self {
-        let reading = View::of(shape, options.dtype, ghost_batch).with_mask(mask);
-        let writing = reading.for_writing();
-        Self { device, schedule, options, reading, writing, channels: shape.channels() as u64, mask, common }
+        let mask = operation.pass().mask;
+        let view = View::of(shape, options.dtype, operation.ghost_batch(options)).with_mask(mask);
+        let elements = view.elements();
+        let runs = schedule.runs(operation, elements, elements.saturating_mul(view.element_bytes), device);
+        Self { device, schedule, runs, options, view, channels: shape.channels() as u64, mask, common }
     }
 
     /// About how many parts the tensors fall into.
     pub(crate) fn bindings(&self) -> u64 {
-        self.reading.bindings(self.device)
+        self.view.bindings(self.device)
     }
 
     pub(crate) fn groups(&self) -> u64 {
-        self.reading.groups()
-    }
-
-    /// Whether an element's place in its sample is beyond what a flat kernel counts.
-    pub(crate) fn has_endless_samples(&self) -> bool {
-        self.writing.has_endless_samples()
+        self.view.groups()
     }
 
     /// How a step with this kind of work goes over the big tensors.
     pub(crate) fn traverse(&self, work: Work) -> Walk {
-        let view = match work {
-            Work::Map => self.writing,
-            _ => self.reading,
-        };
+        let view = self.view;
         let parts = view.parts(self.device);
-        let mut tile = Tile::for_parts(&view, &parts, self.device, work, &self.schedule);
+        let mut tile = Tile::for_parts(&view, &parts, self.device, work, (&self.schedule, self.runs));
         loop {
             let backwards = !matches!(work, Work::Reduce(_));
             let walk = Walk { backwards, ..Walk::new(view, tile, parts.clone()) };
@@ -130,10 +126,7 @@ impl<'a> Problem<'a> {
 
     /// How a kernel goes over the big tensors that does more than one step.
     pub(crate) fn traverse_whole(&self, work: Work) -> Result<Walk, Unsuited> {
-        if self.writing.is_flat() {
-            return Err(Unsuited::OddRows);
-        }
-        let view = self.writing;
+        let view = self.view;
         let parts = view.parts(self.device);
         let whole = parts.iter().all(|part| view.is_whole(part));
         if !whole || matches!(work, Work::Pipelined(_)) && parts.len() > 1 {

@@ -1,6 +1,8 @@
 //! How a pass goes over the big tensors, where there is a choice.
 
 use super::error::PlanError;
+use super::operation::Operation;
+use super::traits::DeviceTraits;
 use crate::shape::Shape;
 use std::fmt;
 use thiserror::Error;
@@ -55,9 +57,16 @@ pub struct Schedule {
     pub unroll: Option<u32>,
     /// The most workgroups of a dispatch over the tensors: what makes it more or fewer splits.
     pub tiles: Option<u64>,
-    /// Runs of channels of [`Traversal::Pipelined`].
+    /// Runs of channels of [`Traversal::Pipelined`]: if nothing is said, as many as it takes that what is under way fits
+    /// the shared cache.
     pub runs: Option<u64>,
+    /// Bytes of the cache that all processors share, if more is known than
+    /// [`DeviceTraits::shared_cache_bytes`], as from `batchnorm tune`.
+    pub cache_bytes: Option<u64>,
 }
+
+/// Elements of a run of channels, at least: fewer do not fill a large device.
+const LEAST_RUN: u64 = 1 << 20;
 
 impl Schedule {
     /// A schedule that says nothing but the traversal.
@@ -65,9 +74,18 @@ impl Schedule {
         Self { traversal: Some(traversal), ..Self::default() }
     }
 
-    /// Runs of channels: one, unless it is said otherwise.
-    pub(super) fn runs(&self) -> u64 {
-        self.runs.unwrap_or(1).max(1)
+    /// The size of the shared cache.
+    pub(super) fn cache_bytes(&self, device: &DeviceTraits) -> u64 {
+        self.cache_bytes.unwrap_or(device.shared_cache_bytes).max(1)
+    }
+
+    /// Runs of channels, for an operation on tensors of so many elements and bytes.
+    pub(super) fn runs(&self, operation: Operation, elements: u64, bytes: u64, device: &DeviceTraits) -> u64 {
+        let sized_by_cache = || {
+            let under_way = operation.tensors_under_way().saturating_mul(bytes);
+            under_way.div_ceil(self.cache_bytes(device)).min(elements / LEAST_RUN)
+        };
+        self.runs.unwrap_or_else(sized_by_cache).max(1)
     }
 }
 
@@ -75,9 +93,6 @@ impl Schedule {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsuited {
-    /// Rows of 16-bit elements are odd, so that a word may lie in two channels.
-    #[error("its rows of 16-bit elements are odd, so that words lie in two channels")]
-    OddRows,
     /// The tensors, or the groups of samples in them, are bound in parts.
     #[error("its tensors are bound in {parts} parts, expected one that holds whole channels")]
     Parts {

@@ -31,22 +31,28 @@ pub(crate) struct Tile {
 struct Wishes {
     /// Lanes of a workgroup.
     workgroup: u32,
+    /// The same at most where they lie side by side along the channels, so that none share a channel.
+    widest: u32,
     /// Loads in flight.
     unroll: u32,
     /// Fewer workgroups leave it idle.
     least_tiles: u64,
     /// More workgroups cost more than they bring: each has to be begun, and leaves a record to merge.
     most_tiles: u64,
-    /// Runs of channels, in a pipelined kernel.
-    runs: u64,
 }
 
-fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
+fn wishes(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Wishes {
+    let widest = match (kind, work) {
+        (DeviceKind::Cpu, Work::Reduce(_) | Work::Map | Work::Pipelined(_)) => 32,
+        _ => 0,
+    };
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
         (DeviceKind::Gpu, Work::Reduce(_)) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
         (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 1024, 2048),
         (DeviceKind::Gpu, Work::Whole(_)) => (256, 4, 0, u64::MAX),
+        // A block's moments are merged with those before it, which costs as much as some values of the block.
+        (DeviceKind::Cpu, Work::Reduce(Monoid::Moments)) if width == 1 => (8, 8, 64, 256),
         (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 256),
         (DeviceKind::Cpu, Work::Map) => (16, 4, 64, 512),
         (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
@@ -54,18 +60,26 @@ fn wishes(kind: DeviceKind, work: Work, schedule: &Schedule) -> Wishes {
     };
     Wishes {
         workgroup: schedule.workgroup.unwrap_or(workgroup).max(1),
+        widest: if schedule.workgroup.is_some() { 0 } else { widest },
         unroll: schedule.unroll.map_or(unroll, |unroll| unroll.clamp(1, MOST_UNROLLED)),
         // Who asks for few tiles gets few.
         least_tiles: schedule.tiles.map_or(least_tiles, |tiles| least_tiles.min(tiles)),
         most_tiles: schedule.tiles.unwrap_or(most_tiles).max(1),
-        runs: if matches!(work, Work::Pipelined(_)) { schedule.runs() } else { 1 },
+    }
+}
+
+impl Wishes {
+    /// Lanes of a workgroup, for so many lane channels that may lie `side_by_side`.
+    fn lanes(&self, side_by_side: bool, channels: u64) -> u32 {
+        let across = if side_by_side { pow2_at_least(channels, self.widest.max(1)) } else { 1 };
+        self.workgroup.max(across)
     }
 }
 
 /// Copies of a loop's body: more only make shaders that take long to compile.
 const MOST_UNROLLED: u32 = 64;
 
-/// Bytes of the tensor for one byte of its records, at least, as far as a tile can be as large.
+/// Bytes of the tensor for one byte of scratch memory, at least, as far as a tile can be as large.
 const LEAST_REDUCTION: u64 = 100;
 
 /// Records that each lane merges by itself.
@@ -84,23 +98,23 @@ impl Tile {
         parts: &[Part],
         device: &DeviceTraits,
         work: Work,
-        schedule: &Schedule,
+        (schedule, runs): (&Schedule, u64),
     ) -> Self {
-        let wishes = wishes(device.kind, work, schedule);
+        let wishes = wishes(device.kind, work, view.width(), schedule);
         let width = view.width();
         let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width, groups: 1 };
         let Some(part) = parts.iter().max_by_key(|part| part.size) else { return tile };
         let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part).0);
         // Of a pipelined kernel, one run of channels is to fill the device.
-        let channels = channels.div_ceil(wishes.runs);
+        let channels = if matches!(work, Work::Pipelined(_)) { channels.div_ceil(runs) } else { channels };
         let groups = part.groups.end - part.groups.start;
         let lane_bytes = work.monoid().map_or(1, |monoid| monoid.lane_bytes(view.channels_per_lane()));
-        let lanes = lanes(wishes.workgroup, lane_bytes, device);
-        let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         // Lanes go along the contiguous axis first. A CPU adapter loads lane by lane, though: where
         // rows are too odd for vectors, a channel for each lane leaves nothing to merge and each lane
         // in its own cache line.
-        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && width == 1;
+        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd();
+        let lanes = lanes(wishes.lanes(side_by_side, channels), lane_bytes, device);
+        let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         loop {
             let rows = useful_rows(tile.unroll);
             (tile.columns, tile.rows) = if side_by_side {
@@ -121,15 +135,16 @@ impl Tile {
         let splits = match work {
             // Each tile that is written merges all of its channel's records.
             Work::Pipelined(_) => splits.min(MOST_MERGED_ALONE),
-            Work::Map if !side_by_side && !view.is_flat() => {
+            Work::Map if !side_by_side => {
                 splits.max(positions.div_ceil(MOST_ROWS * view.row_length_of(part)))
             }
             _ => splits,
         };
-        // Records are to be small beside what they stand for.
+        // Scratch memory is to be small beside what it stands for.
         let splits = work.monoid().map_or(splits, |monoid| {
             let values = positions * view.vector() / view.channels_per_lane();
-            splits.min(values * view.element_bytes / (LEAST_REDUCTION * monoid.bytes())).max(1)
+            let scratch = values * view.element_bytes / LEAST_REDUCTION;
+            splits.min(scratch.saturating_sub(monoid.coefficient_bytes()) / monoid.bytes()).max(1)
         });
         let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
         tile.blocks = few_values(blocks);
@@ -145,7 +160,7 @@ impl Tile {
         schedule: &Schedule,
     ) -> Result<Self, Unsuited> {
         let Whole { monoid, kept, tensors } = whole;
-        let wishes = wishes(device.kind, Work::Whole(whole), schedule);
+        let wishes = wishes(device.kind, Work::Whole(whole), view.width(), schedule);
         let (width, channels) = (view.width(), view.lane_channels_of(part));
         let positions = view.positions_of(part).0.max(view.positions_of(part).1);
         let lane_bytes = monoid.lane_bytes(view.channels_per_lane());
@@ -170,7 +185,7 @@ impl Tile {
         let wish = wishes.workgroup.next_power_of_two().clamp(least_rows, most_lanes);
         // Channels side by side fill a cache line; where rows are too odd for vectors, a CPU adapter has a channel
         // for each lane (see for_parts).
-        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && width == 1;
+        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd();
         let line = if side_by_side { (CACHE_LINE / (view.vector() * view.element_bytes)).max(1) } else { 1 };
         let columns = pow2_at_least(channels.min(line), most_lanes / least_rows);
         let rows = pow2_at_least(positions, (wish / columns).max(least_rows)).max(least_rows);

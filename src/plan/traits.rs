@@ -29,7 +29,16 @@ pub struct DeviceTraits {
     pub max_compute_invocations_per_workgroup: u32,
     /// Bytes of workgroup memory.
     pub max_compute_workgroup_storage_size: u32,
+    /// Bytes of the cache that all processors share, by which the runs of channels of
+    /// [`Traversal::Pipelined`](super::Traversal::Pipelined) are sized. No interface tells it, so this is what the kind
+    /// of adapter suggests; [`Schedule::cache_bytes`](super::Schedule::cache_bytes) puts a measured figure in its place.
+    pub shared_cache_bytes: u64,
 }
+
+/// What a graphics processor with memory of its own, and one that shares the CPU's, has at least in most machines of
+/// these years.
+const DISCRETE_CACHE_BYTES: u64 = 16 << 20;
+const INTEGRATED_CACHE_BYTES: u64 = 4 << 20;
 
 impl DeviceTraits {
     /// The name of the first limit with which nothing can be planned, if there is one.
@@ -62,7 +71,11 @@ impl DeviceTraits {
             wgpu::DeviceType::Cpu => DeviceKind::Cpu,
             _ => DeviceKind::Gpu,
         };
-        Self::from_limits(kind, &device.limits())
+        let traits = Self::from_limits(kind, &device.limits());
+        match device.adapter_info().device_type {
+            wgpu::DeviceType::IntegratedGpu => Self { shared_cache_bytes: INTEGRATED_CACHE_BYTES, ..traits },
+            _ => traits,
+        }
     }
 
     fn from_limits(kind: DeviceKind, limits: &wgpu::Limits) -> Self {
@@ -78,6 +91,11 @@ impl DeviceTraits {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x),
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+            shared_cache_bytes: match kind {
+                DeviceKind::Gpu => DISCRETE_CACHE_BYTES,
+                // An emulated access costs the same wherever the data are, so a cache is no reason for a run.
+                DeviceKind::Cpu => u64::MAX,
+            },
         }
     }
 }

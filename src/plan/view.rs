@@ -1,6 +1,7 @@
 //! How a tensor is traversed: its canonical form, and the parts it is bound in.
 
-use super::part::{Part, binding_limit};
+use super::WORD_BYTES;
+use super::part::Part;
 use super::traits::DeviceTraits;
 use crate::elementwise::Dtype;
 use crate::shader::parts::{self, Part as File};
@@ -13,8 +14,8 @@ enum Form {
     ChannelsFirst,
     /// `row` positions of `channels` elements each; `samples` is 1.
     ChannelsLast,
-    /// Words of two elements, whatever rows they belong to; only `row` counts here.
-    Flat,
+    /// Channels first with 16-bit elements in odd rows, so that a word may have elements of two rows.
+    OddRows,
 }
 
 /// A tensor as the kernels see it.
@@ -30,9 +31,6 @@ pub(crate) struct View {
     pub(super) mask: bool,
     /// Samples (channels first) or positions (channels last) of a group, the last one maybe shorter.
     pub(super) group: u64,
-    /// Elements side by side in one channel, and how many entries of the mask a sample or position has:
-    /// S channels first, 1 channels last. Of the shape itself, whatever the form.
-    pub(super) inner: u64,
 }
 
 impl View {
@@ -44,8 +42,11 @@ impl View {
         let group = ghost_batch.map_or(samples, |group| (group as u64).min(samples));
         let whole = group == samples;
         let last = channels > 1 && shape.layout() == Layout::ChannelsLast;
+        let form = |row: u64| {
+            if dtype.bytes() < WORD_BYTES && row % 2 == 1 { Form::OddRows } else { Form::ChannelsFirst }
+        };
         let view = Self {
-            form: Form::ChannelsFirst,
+            form: form(spatial),
             samples,
             channels,
             row: spatial,
@@ -53,29 +54,21 @@ impl View {
             budget_bytes: dtype.bytes(),
             mask: false,
             group,
-            inner: if last { 1 } else { spatial },
         };
         if channels == 1 && whole {
-            Self { samples: 1, row: samples * spatial, group: 1, inner: samples * spatial, ..view }
+            let row = samples * spatial;
+            Self { form: form(row), samples: 1, row, group: 1, ..view }
         } else if spatial == 1 || last {
             let (row, group) = (samples * spatial, group * spatial);
-            Self { form: Form::ChannelsLast, samples: 1, row, group, inner: 1, ..view }
+            Self { form: Form::ChannelsLast, samples: 1, row, group, ..view }
         } else {
             view
         }
     }
 
-    /// The form for steps that write: another one where a word of two elements may lie in two rows.
-    pub(crate) fn for_writing(self) -> Self {
-        if self.element_bytes == Dtype::F32.bytes() || self.width() > 1 {
-            return self;
-        }
-        Self { form: Form::Flat, ..self }
-    }
-
     /// The same with room for a mask in each part.
     pub(crate) fn with_mask(self, mask: bool) -> Self {
-        let mask_bytes = if mask { super::WORD_BYTES.div_ceil(self.channels) } else { 0 };
+        let mask_bytes = if mask { WORD_BYTES.div_ceil(self.channels) } else { 0 };
         Self { budget_bytes: self.element_bytes.max(mask_bytes), mask, ..self }
     }
 
@@ -83,8 +76,18 @@ impl View {
         self.form == Form::ChannelsLast
     }
 
-    pub(crate) fn is_flat(&self) -> bool {
-        self.form == Form::Flat
+    pub(crate) fn has_odd_rows(&self) -> bool {
+        self.form == Form::OddRows
+    }
+
+    /// Whether rows are too odd for loads of several elements that all belong to one.
+    pub(super) fn is_odd(&self) -> bool {
+        self.has_odd_rows() || self.width() == 1
+    }
+
+    /// Whether a word may have elements of two rows, which two lanes write.
+    pub(crate) fn shares_words(&self) -> bool {
+        self.is_odd() && self.element_bytes < WORD_BYTES
     }
 
     /// The file for the slot `layout`.
@@ -92,7 +95,7 @@ impl View {
         match self.form {
             Form::ChannelsFirst => parts::CHANNELS_FIRST,
             Form::ChannelsLast => parts::CHANNELS_LAST,
-            Form::Flat => parts::FLAT,
+            Form::OddRows => parts::ODD_ROWS,
         }
     }
 
@@ -101,7 +104,7 @@ impl View {
         let contiguous = match self.form {
             Form::ChannelsFirst => self.row,
             Form::ChannelsLast => self.channels,
-            Form::Flat => return 2,
+            Form::OddRows => return 2,
         };
         match contiguous.trailing_zeros() {
             0 => 1,
@@ -112,6 +115,11 @@ impl View {
 
     pub(super) fn vector(&self) -> u64 {
         u64::from(self.width())
+    }
+
+    /// Elements from one index of the kernels to the next, by which they count strides.
+    pub(super) fn stride_unit(&self) -> u64 {
+        if self.has_odd_rows() { 1 } else { self.vector() }
     }
 
     /// Channels that one lane holds.
@@ -125,12 +133,12 @@ impl View {
 
     /// About how many parts the tensor falls into.
     pub(crate) fn bindings(&self, device: &DeviceTraits) -> u64 {
-        self.elements().saturating_mul(self.budget_bytes) / binding_limit(device).max(1)
+        self.elements().saturating_mul(self.budget_bytes) / self.binding_limit(device).max(1)
     }
 
     /// Samples or positions, which the groups are runs of.
     pub(super) fn outer(&self) -> u64 {
-        self.elements() / (self.inner * self.channels)
+        if self.is_channels_last() { self.row } else { self.samples }
     }
 
     /// Groups of samples that share statistics.
@@ -138,18 +146,14 @@ impl View {
         self.outer().div_ceil(self.group)
     }
 
-    pub(crate) fn group_length(&self) -> u64 {
-        self.group
+    /// Elements of a sample, or channels last of a position.
+    pub(super) fn outer_elements(&self) -> u64 {
+        self.elements() / self.outer()
     }
 
-    /// Vectors from one group to the next.
+    /// Vectors from one group to the next, or with odd rows elements.
     pub(crate) fn group_stride(&self) -> u64 {
-        self.group * self.inner * self.channels / self.vector()
-    }
-
-    /// Whether a flat form has samples so large that an element's place in one is no u32.
-    pub(crate) fn has_endless_samples(&self) -> bool {
-        self.is_flat() && self.inner * self.channels >= 1 << 31
+        self.group * self.outer_elements() / self.stride_unit()
     }
 
     pub(super) fn element(&self, sample: u64, channel: u64, column: u64) -> u64 {
@@ -172,13 +176,11 @@ impl View {
 
     /// Positions of one lane channel in each group of a part, and in the last one of them.
     pub(crate) fn positions_of(&self, part: &Part) -> (u64, u64) {
-        let columns = part.columns.end - part.columns.start;
-        if self.is_flat() {
-            let words = columns.div_ceil(self.vector());
-            return (words, words);
-        }
-        let outer = if self.is_channels_last() { columns } else { part.samples.end - part.samples.start };
-        let vectors = if self.is_channels_last() { 1 } else { columns / self.vector() };
+        let (outer, vectors) = if self.is_channels_last() {
+            (part.columns.end - part.columns.start, 1)
+        } else {
+            (part.samples.end - part.samples.start, self.row_length_of(part))
+        };
         let groups = part.groups.end - part.groups.start;
         let full = if groups > 1 { self.group } else { outer };
         (full * vectors, (outer - full * (groups - 1)) * vectors)
@@ -192,8 +194,7 @@ impl View {
         } else {
             (&part.samples, part.columns.clone())
         };
-        !self.is_flat()
-            && *own == outer
+        *own == outer
             && part.channels == (0..self.channels)
             && (self.is_channels_last() || columns == (0..self.row))
     }
@@ -203,17 +204,19 @@ impl View {
         if self.form == Form::ChannelsFirst { self.vector() } else { 1 }
     }
 
-    /// Vectors of a part that lie side by side: along one channel, or along the channels.
+    /// Vectors of a part that lie side by side, along one channel or along the channels. With odd rows it is the words
+    /// that have elements of a row, wherever it begins.
     pub(crate) fn row_length_of(&self, part: &Part) -> u64 {
+        let columns = part.columns.end - part.columns.start;
         match self.form {
-            Form::ChannelsFirst => (part.columns.end - part.columns.start) / self.vector(),
+            Form::ChannelsFirst => columns / self.vector(),
             Form::ChannelsLast => self.channels / self.vector(),
-            Form::Flat => self.inner,
+            Form::OddRows => columns / 2 + 1,
         }
     }
 
-    /// Vectors from one sample to the next.
+    /// Vectors from one sample to the next, or with odd rows elements.
     pub(crate) fn sample_stride(&self) -> u64 {
-        self.channels * self.row / self.vector()
+        self.channels * self.row / self.stride_unit()
     }
 }

@@ -1,6 +1,6 @@
 //! What a dispatch does with the big tensors, and what its reduction leaves.
 
-use super::WORD_BYTES;
+use super::{PLANES, SECOND_PLANES, WORD_BYTES};
 
 /// What a dispatch does with the big tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,16 @@ impl Monoid {
                 Self::Moments => 5,
                 Self::GradSums => 4,
                 Self::DoubleGradSums => 12,
+            }
+    }
+
+    /// Bytes of the coefficients that are made of it, of one channel.
+    pub(super) fn coefficient_bytes(self) -> u64 {
+        WORD_BYTES
+            * match self {
+                Self::Moments => 0,
+                Self::GradSums => PLANES,
+                Self::DoubleGradSums => SECOND_PLANES,
             }
     }
 

@@ -4,11 +4,13 @@
 //! comments in the files are instructions: a loop whose first line ends in `// unroll` is replaced by
 //! its repeated body, and one that ends in `// unroll if one` by its body if it runs exactly once.
 //! Both need a loop of the form `for (var k = A; k < N; k++) {` (or `<=`) whose bounds are numbers or
-//! names of the header. The files stay valid WGSL without these instructions.
+//! names of the header. The files stay valid WGSL without these instructions. A file for any tensor has `TENSOR`
+//! and `BINDING` where its name and its binding's number belong.
 
 pub(crate) mod parts;
 
 use parts::Part;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A composed shader, and where each of its lines comes from.
@@ -44,16 +46,28 @@ pub(crate) fn compose(constants: &[(&'static str, u32)], parts: &[Part]) -> Sour
             .text
             .lines()
             .enumerate()
-            .map(|(i, text)| Line { text: text.into(), origin: (part.path, i + 1) })
+            .map(|(i, text)| Line { text: part.instantiated(text), origin: (part.path, i + 1) })
             .collect();
         unroll(&lines, constants, &mut source);
     }
     source
 }
 
+impl Part {
+    /// A line of it, for the tensor that it is for.
+    fn instantiated(&self, line: &'static str) -> Cow<'static, str> {
+        match self.tensor {
+            Some(tensor) if line.contains("TENSOR") => {
+                line.replace("BINDING", &tensor.binding().to_string()).replace("TENSOR", tensor.name()).into()
+            }
+            _ => line.into(),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Line<'a> {
-    text: std::borrow::Cow<'a, str>,
+    text: Cow<'a, str>,
     origin: (&'static str, usize),
 }
 
@@ -156,7 +170,7 @@ mod tests {
     use super::*;
 
     fn composed(text: &'static str, constants: &[(&'static str, u32)]) -> Source {
-        compose(constants, &[Part { path: "demo.wgsl", text }])
+        compose(constants, &[Part { path: "demo.wgsl", text, tensor: None }])
     }
 
     #[test]

@@ -1,30 +1,45 @@
 //! The WGSL files, and which of them fill which slot.
 
+use crate::resource::Resource;
+
 /// One WGSL file: a kernel, or the value of one axis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     /// Where it lies below `shaders/`: what error messages point to.
     pub(crate) path: &'static str,
     pub(crate) text: &'static str,
+    /// Which tensor the text is for, if it is written for any.
+    pub(crate) tensor: Option<Resource>,
 }
 
-// A path names one file, so it stands for the text in comparisons and cache keys.
+impl Part {
+    /// The file for this tensor.
+    pub(crate) fn of(self, tensor: Resource) -> Self {
+        Self { tensor: Some(tensor), ..self }
+    }
+
+    /// A path names one file, so it stands for the text in comparisons and cache keys.
+    fn key(&self) -> (&'static str, Option<Resource>) {
+        (self.path, self.tensor)
+    }
+}
+
 impl PartialEq for Part {
     fn eq(&self, other: &Self) -> bool {
-        self.path == other.path
+        self.key() == other.key()
     }
 }
 impl Eq for Part {}
 impl std::hash::Hash for Part {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.path.hash(state);
+        self.key().hash(state);
     }
 }
 
 macro_rules! parts {
     ($($name:ident = $path:literal),* $(,)?) => {
         $(pub(crate) const $name: Part =
-            Part { path: $path, text: include_str!(concat!("../../shaders/", $path)) };)*
+            Part { path: $path, text: include_str!(concat!("../../shaders/", $path)), tensor: None };)*
         /// Every WGSL file of the library.
         #[cfg(test)]
         pub(crate) const ALL: &[Part] = &[$($name),*];
@@ -59,7 +74,6 @@ parts! {
     ENTRY_PIPELINED = "shared/entry_pipelined.wgsl",
     EXACT = "shared/exact.wgsl",
     HELD = "shared/held.wgsl",
-    HELD_OF_PLANES = "shared/held_of_planes.wgsl",
     HYPERBOLIC_TANGENT = "shared/hyperbolic_tangent.wgsl",
     INVERSE_SQRT = "shared/inverse_sqrt.wgsl",
     KEEP_NAN = "shared/keep_nan.wgsl",
@@ -71,6 +85,7 @@ parts! {
     MOMENTS_OF_TILE = "shared/moments_of_tile.wgsl",
     NORMALIZE_LOAD = "shared/normalize_load.wgsl",
     NORMALIZE_TILE = "shared/normalize_tile.wgsl",
+    ONE_CHANNEL = "shared/one_channel.wgsl",
     PAIRS = "shared/pairs.wgsl",
     PARAMS = "shared/params.wgsl",
     PLANES = "shared/planes.wgsl",
@@ -135,7 +150,7 @@ parts! {
     KEPT_X_REGISTERS = "shared/kept_x/registers.wgsl",
     CHANNELS_FIRST = "shared/layout/channels_first.wgsl",
     CHANNELS_LAST = "shared/layout/channels_last.wgsl",
-    FLAT = "shared/layout/flat.wgsl",
+    ODD_ROWS = "shared/layout/odd_rows.wgsl",
     PER_CHANNEL = "shared/layout/per_channel.wgsl",
     MEANS_BATCH_STATISTICS = "shared/means/batch_statistics.wgsl",
     MEANS_CONSTANT_STATISTICS = "shared/means/constant_statistics.wgsl",
@@ -169,11 +184,8 @@ parts! {
     PLANES_COEFFICIENTS = "shared/planes/coefficients.wgsl",
     PLANES_SAVED = "shared/planes/saved.wgsl",
     PLANES_SECOND = "shared/planes/second.wgsl",
-    READ_DDX = "shared/read/ddx.wgsl",
-    READ_DY = "shared/read/dy.wgsl",
     READ_NO_DY = "shared/read/no_dy.wgsl",
     READ_NO_X = "shared/read/no_x.wgsl",
-    READ_X = "shared/read/x.wgsl",
     REDUCTION_NONE = "shared/reduction/none.wgsl",
     REDUCTION_TREE = "shared/reduction/tree.wgsl",
     RESIDUAL_ADDED = "shared/residual/added.wgsl",
@@ -186,13 +198,16 @@ parts! {
     SECOND_ORDER_CONSTANT_STATISTICS = "shared/second_order/constant_statistics.wgsl",
     SEGMENT_ALL = "shared/segment/all.wgsl",
     SEGMENT_MASK = "shared/segment/mask.wgsl",
-    SEGMENT_MASK_FLAT = "shared/segment/mask_flat.wgsl",
+    SEGMENT_MASK_ROW = "shared/segment/mask_row.wgsl",
+    SEGMENT_ROW = "shared/segment/row.wgsl",
     SOURCE_BATCH = "shared/source/batch.wgsl",
     SOURCE_HELD = "shared/source/held.wgsl",
     SUBTRACT_OPAQUE = "shared/subtract/opaque.wgsl",
     SUBTRACT_PLAIN = "shared/subtract/plain.wgsl",
     SUMS_MERGED = "shared/sums/merged.wgsl",
     SUMS_OF_MOMENTS = "shared/sums/of_moments.wgsl",
+    TENSOR_HALVES = "shared/tensor/halves.wgsl",
+    TENSOR_WORDS = "shared/tensor/words.wgsl",
     VECTOR_1 = "shared/vector/1.wgsl",
     VECTOR_2 = "shared/vector/2.wgsl",
     VECTOR_4 = "shared/vector/4.wgsl",

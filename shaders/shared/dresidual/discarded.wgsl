@@ -1,2 +1,2 @@
 // Nobody asked for dresidual.
-fn write_dresidual(i: u32, v: Vector) {}
+fn write_dresidual(here: Cursor, v: Vector) {}

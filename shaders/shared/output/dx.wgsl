@@ -1,3 +1,2 @@
 // dx has a tensor of its own.
-@group(0) @binding(4) var<storage, read_write> dx: array<Stored>;
-fn write(i: u32, v: Vector) { dx[i] = pack(v); }
+fn write(here: Cursor, v: Vector) { store_dx(here, v); }

@@ -1,2 +1,2 @@
 // dx takes the place of dy: one binding, since WebGPU refuses two writable ones that overlap.
-fn write(i: u32, v: Vector) { dy[i] = pack(v); }
+fn write(here: Cursor, v: Vector) { store_dy(here, v); }

@@ -1,2 +1,2 @@
 // Nobody asked for dx.
-fn write(i: u32, v: Vector) {}
+fn write(here: Cursor, v: Vector) {}

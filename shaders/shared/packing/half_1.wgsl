@@ -1,7 +1,9 @@
-// Half a word at a time, where rows are odd: for reading only, since two lanes may share a word.
+// Half a word at a time, where the channels come last and are odd in number: two lanes share each word.
 alias Stored = u32;
 fn stored_at(i: u32) -> u32 { return i >> 1u; }
 fn unpack(s: Stored, i: u32) -> Vector {
     let pair = unpack_pair(s);
     return select(pair.x, pair.y, (i & 1u) == 1u);
 }
+fn pack(v: Vector) -> Stored { return pack_pair(vec2<f32>(v)); }
+fn own_bits(here: Cursor) -> u32 { return 0xffffu << (16u * (here.index & 1u)); }

@@ -3,8 +3,8 @@
 // grad_x = −γ/σ²·(covariance·x̂ + mean(dy·x̂)·ddx' + mean(ddx·x̂)·dy') + ddγ/σ·dy'
 struct Second { dy: Vector, x: Vector }
 struct SecondHeld {
-    dy_hi: Held, dy_lo: Held, ddx_hi: Held, ddx_lo: Held, dy_x_hat: Held, ddx_x_hat: Held, covariance: Held,
-    weight: Held, bias: Held,
+    dy_hi: Channel, dy_lo: Channel, ddx_hi: Channel, ddx_lo: Channel, dy_x_hat: Channel, ddx_x_hat: Channel,
+    covariance: Channel, weight: Channel, bias: Channel,
 }
 
 fn second_held_of(place: Place) -> SecondHeld {
@@ -15,15 +15,15 @@ fn second_held_of(place: Place) -> SecondHeld {
     );
 }
 
-fn second_order(x_hat: Vector, g: Vector, v: Vector, scale: Vector, inv_std: Vector, h: SecondHeld, cursor: Cursor) -> Second {
-    let g_along = at(h.dy_x_hat, cursor);
-    let v_along = at(h.ddx_x_hat, cursor);
-    let g_left = subtract(g, at(h.dy_hi, cursor), at(h.dy_lo, cursor)) - x_hat * g_along;
-    let v_left = subtract(v, at(h.ddx_hi, cursor), at(h.ddx_lo, cursor)) - x_hat * v_along;
-    let ddweight = at(h.weight, cursor);
-    let curvature = at(h.covariance, cursor) * x_hat + g_along * v_left + v_along * g_left;
+fn second_order(x_hat: Vector, g: Vector, v: Vector, scale: Vector, inv_std: Vector, h: SecondHeld) -> Second {
+    let g_along = spread(h.dy_x_hat);
+    let v_along = spread(h.ddx_x_hat);
+    let g_left = subtract(g, spread(h.dy_hi), spread(h.dy_lo)) - x_hat * g_along;
+    let v_left = subtract(v, spread(h.ddx_hi), spread(h.ddx_lo)) - x_hat * v_along;
+    let ddweight = spread(h.weight);
+    let curvature = spread(h.covariance) * x_hat + g_along * v_left + v_along * g_left;
     return Second(
-        scale * v_left + ddweight * x_hat + at(h.bias, cursor),
+        scale * v_left + ddweight * x_hat + spread(h.bias),
         inv_std * (ddweight * g_left - scale * curvature),
     );
 }

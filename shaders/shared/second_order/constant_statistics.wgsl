@@ -1,10 +1,10 @@
 // Mean and variance are constants: grad_dy = γ/σ·ddx + ddγ·x̂ + ddβ, grad_x = ddγ/σ·dy.
 struct Second { dy: Vector, x: Vector }
-struct SecondHeld { weight: Held, bias: Held }
+struct SecondHeld { weight: Channel, bias: Channel }
 
 fn second_held_of(place: Place) -> SecondHeld { return SecondHeld(held(DDWEIGHT, place), held(DDBIAS, place)); }
 
-fn second_order(x_hat: Vector, g: Vector, v: Vector, scale: Vector, inv_std: Vector, h: SecondHeld, cursor: Cursor) -> Second {
-    let ddweight = at(h.weight, cursor);
-    return Second(scale * v + ddweight * x_hat + at(h.bias, cursor), ddweight * inv_std * g);
+fn second_order(x_hat: Vector, g: Vector, v: Vector, scale: Vector, inv_std: Vector, h: SecondHeld) -> Second {
+    let ddweight = spread(h.weight);
+    return Second(scale * v + ddweight * x_hat + spread(h.bias), ddweight * inv_std * g);
 }

@@ -84,10 +84,10 @@ fn tiles(dispatch: &Dispatch) -> Vec<(u32, u32, bool)> {
 
 /// What the shaders do with one dispatch: calls `visit` for each value that a lane loads, by the
 /// arithmetic of tile.wgsl and layout/*.wgsl, word for word.
-fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(Visit)) {
+fn walk(dispatch: &Dispatch, dtype: Dtype, mut visit: impl FnMut(Visit)) {
     let (params, tile) = (&dispatch.params, &dispatch.tile);
     let last = dispatch.files.contains(&shader::parts::CHANNELS_LAST);
-    let flat = dispatch.files.contains(&shader::parts::FLAT);
+    let odd = dispatch.files.contains(&shader::parts::ODD_ROWS);
     let ghost = dispatch.files.contains(&shader::parts::GROUPING_GHOST);
     let lane_channels = if last { tile.width } else { 1 };
     let offset_of = |wanted: &dyn Fn(Resource) -> bool| {
@@ -105,17 +105,25 @@ fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(
             let positions = if last_group { params.last_positions } else { params.positions };
             let left = if channel < params.channels { positions.saturating_sub(position) } else { 0 };
             let loads = left.div_ceil(tile.rows);
-            if flat {
-                for k in (0..tile.unroll * tile.blocks).filter(|&k| k < loads) {
-                    walk_flat(
-                        params,
-                        ghost,
-                        position + k * tile.rows,
-                        first_element,
-                        first_position,
-                        shape,
-                        &mut visit,
-                    );
+            let visit_at = |element: u32, entry: u32, i: u32| Visit {
+                element: first_element + u64::from(element),
+                group: params.first_group + group,
+                channel: (params.first_channel + channel) * lane_channels + i,
+                position: first_position + u64::from(entry),
+                record: (params.first_group + group) * params.splits + params.first_split + split,
+                second,
+            };
+            if odd {
+                let mut sample = sample_of(position, params);
+                let mut column = position - sample * params.row_length;
+                sample += group * params.group_length;
+                for _ in 0..loads.min(tile.unroll * tile.blocks) {
+                    for (element, entry) in of_odd_row(params, channel, sample, column) {
+                        visit(visit_at(element, entry, 0));
+                    }
+                    let wraps = column >= params.wrap_from;
+                    sample += params.step_samples + u32::from(wraps);
+                    column = column.wrapping_add(if wraps { params.wrap_column } else { params.step_column });
                 }
                 continue;
             }
@@ -133,16 +141,8 @@ fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(
             let mut mask = params.mask_base + group * params.positions + position;
             for k in 0..tile.unroll * tile.blocks {
                 for i in (0..tile.width).filter(|_| k < loads) {
-                    let element = u64::from(index) * u64::from(tile.width) + u64::from(i);
-                    let entry = if last { u64::from(mask) } else { u64::from(mask * tile.width + i) };
-                    visit(Visit {
-                        element: first_element + element,
-                        group: params.first_group + group,
-                        channel: (params.first_channel + channel) * lane_channels + if last { i } else { 0 },
-                        position: first_position + entry,
-                        record: (params.first_group + group) * params.splits + params.first_split + split,
-                        second,
-                    });
+                    let entry = if last { mask } else { mask * tile.width + i };
+                    visit(visit_at(index * tile.width + i, entry, if last { i } else { 0 }));
                 }
                 mask += tile.rows;
                 let wraps = !last && column >= params.wrap_from;
@@ -153,37 +153,17 @@ fn walk(dispatch: &Dispatch, shape: &Shape, dtype: Dtype, mut visit: impl FnMut(
     }
 }
 
-/// A word of layout/flat.wgsl: its first element, and the second one if there is one.
-fn walk_flat(
-    params: &Params,
-    ghost: bool,
-    word: u32,
-    first_element: u64,
-    first_position: u64,
-    shape: &Shape,
-    visit: &mut impl FnMut(Visit),
-) {
-    let element = params.base + 2 * word;
-    let row = quotient(element, params.row_length, params.inverse_row_length);
-    let outer = quotient(row, params.all_channels, params.inverse_channels);
-    let (column, channel) = (element - row * params.row_length, row - outer * params.all_channels);
-    let wraps = column + 1 == params.row_length;
-    let ends = wraps && channel + 1 == params.all_channels;
-    let next_channel = if ends { 0 } else { channel + u32::from(wraps) };
-    let next = (outer + u32::from(ends), if wraps { 0 } else { column + 1 }, next_channel);
-    for (half, (outer, column, channel)) in [(outer, column, channel), next].into_iter().enumerate() {
-        let group = if ghost {
-            ((outer + params.first_outer) / params.group_length).min(params.all_groups - 1)
-        } else {
-            0
-        };
-        let position = params.mask_base.wrapping_add(outer * params.row_length + column);
-        let element = first_element + u64::from(2 * word) + half as u64;
-        if element < shape.elements() as u64 {
-            let position = first_position + u64::from(position);
-            visit(Visit { element, group, channel, position, record: 0, second: false });
-        }
-    }
+/// The elements of its own row that a lane has of a word, by layout/odd_rows.wgsl: which of the binding, and their
+/// entries of the mask. The second one may be the only one.
+fn of_odd_row(params: &Params, channel: u32, sample: u32, column: u32) -> impl Iterator<Item = (u32, u32)> {
+    let row = params.base + channel * params.row_elements + sample * params.sample_stride;
+    let index = (row >> 1) + column;
+    let entry = params.mask_base + sample * params.row_elements;
+    let part_row_elements = params.part_row_elements;
+    (0..2u32).filter_map(move |half| {
+        let place = half.wrapping_add((2 * column).wrapping_sub(row & 1));
+        (place < part_row_elements).then(|| (2 * index + half, entry + place))
+    })
 }
 
 /// ⌊position / row_length⌋ by quotient.wgsl.
@@ -248,7 +228,7 @@ fn check_coverage(shape: &Shape, options: &Options, plan: &Plan) {
         let pipelined = matches!(step, Step::ForwardPipelined | Step::BackwardPipelined);
         for dispatch in plan.dispatches.iter().filter(|dispatch| dispatch.step == step) {
             let before = visits.clone();
-            walk(dispatch, shape, options.dtype, |visit| {
+            walk(dispatch, options.dtype, |visit| {
                 let element = visit.element as usize;
                 visits[element][usize::from(visit.second)] += 1;
                 // What is written was reduced by a dispatch before.
@@ -550,6 +530,38 @@ fn kernels_of_several_steps_move_each_tensor_once() {
     }
 }
 
+#[test]
+fn runs_of_channels_fit_the_shared_cache() {
+    let shape = shape(&[64, 256, 56, 56], Layout::ChannelsFirst);
+    let options = Options::new(256);
+    let gpu = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
+    let device = DeviceTraits { max_storage_buffer_binding_size: 1 << 30, ..gpu };
+    for (operation, tensors) in [(TRAINING, 4.0), (BACKWARD, 8.0)] {
+        let bytes_under_way = |cache_bytes: Option<u64>, device: &DeviceTraits| {
+            let traversal = Some(Traversal::Pipelined);
+            let schedule = Schedule { traversal, cache_bytes, ..Schedule::default() };
+            let plan = Plan::with_schedule(&shape, &options, operation, device, &schedule).expect("a plan");
+            let most = plan.dispatches.iter().map(|d| d.moved + d.reread).fold(0.0, f64::max);
+            (plan.dispatches.len(), most * 4.0)
+        };
+        let tensor_bytes = shape.elements() as f64 * 4.0;
+        for cache_bytes in [32 << 20, 48 << 20, 1 << 30] {
+            let (dispatches, most) = bytes_under_way(Some(cache_bytes), &device);
+            // As many runs as are needed, but for one: they are of whole tiles of channels.
+            let needed = (tensors * tensor_bytes / cache_bytes as f64).ceil().min(49.0);
+            assert!((needed..=needed + 1.0).contains(&(dispatches as f64 - 1.0)), "{needed} {dispatches}");
+            assert!(most <= cache_bytes as f64 * 1.1, "{most} of {cache_bytes}");
+        }
+        let suggested = bytes_under_way(None, &device);
+        assert_eq!(suggested, bytes_under_way(Some(device.shared_cache_bytes), &device));
+        let smaller = DeviceTraits { shared_cache_bytes: 8 << 20, ..device.clone() };
+        assert!(bytes_under_way(None, &smaller).0 >= suggested.0);
+        // Runs too short to fill a device are not made, whatever the cache.
+        let most = 1 + (shape.elements() >> 20);
+        assert!((most / 2..=most).contains(&bytes_under_way(Some(1), &device).0), "{most}");
+    }
+}
+
 fn with_traversal(
     shape: &Shape,
     options: &Options,
@@ -559,6 +571,24 @@ fn with_traversal(
 ) -> Plan {
     let schedule = Schedule::with_traversal(traversal);
     Plan::with_schedule(shape, options, operation, device, &schedule).expect("a plan")
+}
+
+#[test]
+fn samples_of_odd_rows_may_be_larger_than_what_is_counted() {
+    let device = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
+    let shape = shape(&[2, 5, 1_000_000_007], Layout::ChannelsFirst);
+    let options = Options { dtype: Dtype::F16, ..Options::new(5) };
+    for operation in [TRAINING, BACKWARD] {
+        let plan = plan(&shape, &options, operation, &device);
+        check_limits(&shape, Dtype::F16, &plan, &device);
+        // All of it is covered: the parts are as long together as the tensor.
+        for step in [Step::Statistics, Step::Normalize, Step::BackwardReduce, Step::BackwardApply] {
+            let of_step = plan.dispatches.iter().filter(|dispatch| dispatch.step == step);
+            let elements: u64 =
+                of_step.map(|d| u64::from(d.params.channels) * u64::from(d.params.part_row_elements)).sum();
+            assert!(elements == 0 || elements == shape.elements() as u64, "{step:?}: {elements}");
+        }
+    }
 }
 
 #[test]
@@ -580,10 +610,6 @@ fn what_the_kernels_cannot_address_is_refused() {
     let ghost = Options { ghost_batch: Some(1), ..Options::new(2) };
     let error = Plan::new(&groups, &ghost, TRAINING, &device);
     assert!(matches!(error, Err(PlanError::TooManyGroups { groups: 40_000, max: 32_768, .. })), "{error:?}");
-    let odd = shape(&[2, 3, 1_000_000_007], Layout::ChannelsFirst);
-    let half = Options { dtype: Dtype::F16, ..Options::new(3) };
-    let error = Plan::new(&odd, &half, TRAINING, &device);
-    assert!(matches!(error, Err(PlanError::TooLargeSamples { .. })), "{error:?}");
     let small = shape(&[2, 3, 4], Layout::ChannelsFirst);
     for (device, limit) in [
         (

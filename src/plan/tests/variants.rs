@@ -152,7 +152,7 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
     let mut used = HashSet::new();
     for dispatch in &variants {
         let source = dispatch.source();
-        used.extend(dispatch.files.iter().copied());
+        used.extend(dispatch.files.iter().map(|part| part.path));
         let module = naga::front::wgsl::parse_str(&source.text)
             .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
         // unpack2x16float is no feature in WebGPU, but a capability in naga.
@@ -179,7 +179,7 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
         assert_eq!(module.entry_points[0].workgroup_size, [dispatch.tile.lanes(), 1, 1]);
     }
     let unused: Vec<_> =
-        shader::parts::ALL.iter().filter(|part| !used.contains(part)).map(|p| p.path).collect();
+        shader::parts::ALL.iter().map(|part| part.path).filter(|path| !used.contains(path)).collect();
     assert!(unused.is_empty(), "no variant uses {unused:?}");
     assert!(variants.len() > 15_000, "{} variants", variants.len());
 }
