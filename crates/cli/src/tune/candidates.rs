@@ -28,7 +28,9 @@ pub(super) fn candidates(kind: DeviceKind) -> Vec<Schedule> {
                 all.extend(tiles.iter().map(|&tiles| Schedule { tiles: Some(tiles), ..plain }));
             }
             Traversal::Pipelined => {
-                all.extend([2, 4, 8, 16].map(|runs| Schedule { runs: Some(runs), ..plain }));
+                all.extend([1, 2, 4, 8, 16].map(|runs| Schedule { runs: Some(runs), ..plain }));
+                let caches = [4, 8, 32, 64, 128].map(|mib| Some(mib << 20));
+                all.extend(caches.map(|cache_bytes| Schedule { cache_bytes, ..plain }));
                 all.extend(tiles.iter().map(|&tiles| Schedule { tiles: Some(tiles), ..plain }));
             }
             Traversal::Revisited => {

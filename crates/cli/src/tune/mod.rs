@@ -31,7 +31,8 @@ Example: batchnorm tune --shapes quick --json tuned.json
 
 For each shape, layout and pass a table of candidates, the fastest first. \"chosen\" is what the library runs by \
 itself; the others are other traversals, or have other numbers of lanes in a workgroup, loads in flight, tiles at \
-most, or runs of channels. Moves are reads and writes of the full tensor, and after the plus sign reads that a \
+most, or runs of channels: a number of them, or as many as fit a cache of so many MiB. The fastest of all and the choice are measured once more, so that luck counts for \
+nothing; the others follow with the times of the first round. Moves are reads and writes of the full tensor, and after the plus sign reads that a \
 cache is to serve. A time whose spread makes it worthless is marked with an exclamation mark. The exit status is 1 \
 if a choice takes more than 1.15 times the best.")]
 pub(crate) struct Arguments {
@@ -65,6 +66,7 @@ struct Entrant {
     schedule: Schedule,
     operations: Vec<BoundOperation>,
     seconds: Vec<f64>,
+    is_finalist: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -135,24 +137,50 @@ fn tune(
             };
             let plan = |operations: &[BoundOperation]| operations.first().map(|first| first.plan().clone());
             if entrants.iter().all(|other| plan(&other.operations) != plan(&operations)) {
-                entrants.push(Entrant { schedule, operations, seconds: Vec::new() });
+                entrants.push(Entrant { schedule, operations, seconds: Vec::new(), is_finalist: false });
             }
         }
-        measure(timer, &mut entrants, arguments.repetitions.get())?;
-        let candidates = entrants.iter().filter_map(|Entrant { schedule, operations, seconds }| {
-            Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds)))
+        let repetitions = arguments.repetitions.get();
+        measure(timer, &mut entrants.iter_mut().collect::<Vec<_>>(), repetitions)?;
+        measure(timer, &mut finalists(&mut entrants), FINAL_ROUNDS * repetitions)?;
+        let candidates = entrants.iter().filter_map(|entrant| {
+            let Entrant { schedule, operations, seconds, is_finalist } = entrant;
+            Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds), *is_finalist))
         });
         tuned.extend(Tuned::new(shape.to_string(), layout_name(layout), pass, candidates.collect()));
     }
     Ok(tuned)
 }
 
+/// The cost model's choice, which is the first entrant, and the fastest others. Of some thirty times the smallest
+/// is so by luck too: only what is measured after the choice of whom to measure says how much faster one is.
+fn finalists(entrants: &mut [Entrant]) -> Vec<&mut Entrant> {
+    let Some((chosen, others)) = entrants.split_first_mut() else { return Vec::new() };
+    let mut others: Vec<_> = others.iter_mut().collect();
+    others.sort_by(|a, b| Summary::of(&a.seconds).median_ms.total_cmp(&Summary::of(&b.seconds).median_ms));
+    others.truncate(FINALISTS);
+    for entrant in std::iter::once(&mut *chosen).chain(others.iter_mut().map(|other| &mut **other)) {
+        entrant.is_finalist = true;
+    }
+    std::iter::once(chosen).chain(others).collect()
+}
+
+/// Others that are measured once more beside the cost model's choice.
+const FINALISTS: usize = 4;
+
+/// Rounds of the finalists for each round of all.
+const FINAL_ROUNDS: usize = 2;
+
 /// Times all in rounds, so that whatever drifts on the machine hits all alike.
-fn measure(timer: &Timer, entrants: &mut [Entrant], repetitions: usize) -> anyhow::Result<()> {
+fn measure(timer: &Timer, entrants: &mut [&mut Entrant], repetitions: usize) -> anyhow::Result<()> {
+    for entrant in &mut *entrants {
+        entrant.seconds.clear();
+    }
     // Each run works on the tensors that were used longest ago, whoever used them.
     let mut turn = 0;
     for round in 0..=repetitions {
-        for Entrant { operations, seconds, .. } in &mut *entrants {
+        for entrant in &mut *entrants {
+            let Entrant { operations, seconds, .. } = &mut **entrant;
             turn += 1;
             let time = timer.time(1, &|pass| {
                 let index = turn % operations.len().max(1);

@@ -17,27 +17,32 @@ pub(super) struct Candidate {
     pub(super) unroll: Option<u32>,
     pub(super) tiles: Option<u64>,
     pub(super) runs: Option<u64>,
+    pub(super) cache_bytes: Option<u64>,
     pub(super) moves: f64,
     pub(super) rereads: f64,
     pub(super) dispatches: usize,
     pub(super) scratch_bytes: u64,
+    /// Whether it was measured once more beside the cost model's choice: only such times are compared.
+    pub(super) is_finalist: bool,
     #[serde(flatten)]
     pub(super) time: Summary,
 }
 
 impl Candidate {
-    pub(super) fn new(schedule: &Schedule, plan: &Plan, time: Summary) -> Self {
-        let Schedule { workgroup, unroll, tiles, runs, .. } = *schedule;
+    pub(super) fn new(schedule: &Schedule, plan: &Plan, time: Summary, is_finalist: bool) -> Self {
+        let Schedule { workgroup, unroll, tiles, runs, cache_bytes, .. } = *schedule;
         Self {
             traversal: plan.traversal().map_or("split", wgpu_batchnorm::Traversal::name),
             workgroup,
             unroll,
             tiles,
             runs,
+            cache_bytes,
             moves: plan.moves(),
             rereads: plan.rereads(),
             dispatches: plan.dispatches().len(),
             scratch_bytes: plan.workspace_bytes(),
+            is_finalist,
             time,
         }
     }
@@ -61,16 +66,20 @@ impl Tuned {
         pass: &'static str,
         candidates: Vec<Candidate>,
     ) -> Option<Self> {
-        let best = candidates.iter().map(|candidate| candidate.time.median_ms).min_by(f64::total_cmp)?;
+        let finalists = candidates.iter().filter(|candidate| candidate.is_finalist);
+        let best = finalists.map(|candidate| candidate.time.median_ms).min_by(f64::total_cmp)?;
         let of_best = candidates.first()?.time.median_ms / best;
         Some(Self { shape, layout, pass, of_best, candidates })
     }
 
-    /// The candidates, the fastest first; the cost model's choice is marked.
+    /// The finalists, the fastest first, then the others; the cost model's choice is marked.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { shape, layout, pass, of_best, candidates } = self;
         let mut order: Vec<_> = candidates.iter().enumerate().collect();
-        order.sort_by(|(_, a), (_, b)| a.time.median_ms.total_cmp(&b.time.median_ms));
+        let time_of = |candidate: &Candidate| candidate.time.median_ms;
+        order.sort_by(|(_, a), (_, b)| {
+            b.is_finalist.cmp(&a.is_finalist).then(time_of(a).total_cmp(&time_of(b)))
+        });
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header([
@@ -80,6 +89,7 @@ impl Tuned {
             "loads",
             "tiles",
             "runs",
+            "cache MiB",
             "dispatches",
             "moves",
             "ms",
@@ -97,6 +107,7 @@ impl Tuned {
                 said(candidate.unroll.map(u64::from)),
                 said(candidate.tiles),
                 said(candidate.runs),
+                said(candidate.cache_bytes.map(|bytes| bytes >> 20)),
                 dispatches.to_string(),
                 format!("{moves:.0}{reread}"),
                 format!("{:.3}{}", time.median_ms, if time.is_worthless() { " !" } else { "" }),
