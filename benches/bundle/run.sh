@@ -3,9 +3,9 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-checks=(verify reference test)
+checks=(verify traversals reference test)
 types=(f32 f16 bf16)
-stages=("${checks[@]}" quick features growth)
+stages=("${checks[@]}" quick tune features growth)
 for kind in quick resnet50 hard; do
     for type in "${types[@]}"; do
         [[ $kind-$type == quick-f32 ]] || stages+=("${kind}-${type}")
@@ -21,8 +21,10 @@ Stages (all of them if none is named; each has its own time limit, and none stop
   ${stages[*]}
 
   verify     the oracle cases on this adapter
+  traversals the same in each traversal
   reference  the CPU reference against the oracle cases
   test       every test that needs an adapter
+  tune       the cost model's plans beside others, on the shapes of quick
   others     the benchmark, beside the peers: a set of shapes in f32, or in the type that the name ends in
 
 Options:
@@ -238,6 +240,16 @@ for stage in "${chosen[@]}"; do
     verify)
         step verify "$limit" "$out/verify.txt" "$here/bin/batchnorm" verify "$here/tests/cases" \
             ${adapter:+--adapter "$adapter"} --json "$out/verify.json"
+        ;;
+    traversals)
+        for traversal in split pipelined revisited resident; do
+            step "verify $traversal" $((limit / 4)) "$out/verify-$traversal.txt" "$here/bin/batchnorm" verify \
+                "$here/tests/cases" --traversal "$traversal" ${adapter:+--adapter "$adapter"}
+        done
+        ;;
+    tune)
+        step tune "$limit" "$out/tune.txt" "$here/bin/batchnorm" tune --shapes quick --layout "$layout" \
+            ${adapter:+--adapter "$adapter"} ${batch:+--batch "$batch"} --json "$out/tune.json"
         ;;
     reference) step reference "$limit" "$out/reference.txt" "$here/bin/test-reference" ;;
     test) step test "$limit" "$out/test.txt" "$here/bin/test-gpu" ;;

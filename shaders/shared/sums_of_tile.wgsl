@@ -4,16 +4,20 @@ fn sums_of_tile(place: Place, a: Affine, inv_std: Channel) -> GradSums {
     var sums = identity();
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
-        let loaded = load_block(&cursor, loads);
-        var sum_dy = Vector(0.0);
-        var sum_dy_x = Vector(0.0);
-        for (var k = 0u; k < UNROLL; k++) { // unroll
-            let seen = seen_at(loaded[k].here, k < loads);
-            let back = take_back(loaded[k], a);
-            sum_dy += select(Vector(0.0), back.dy, seen);
-            sum_dy_x += select(Vector(0.0), back.dy * back.centered, seen);
-        }
-        sums = combine(sums, GradSums(pair_of(gather(sum_dy)), pair_of(gather(sum_dy_x) * inv_std)));
+        sums = combine(sums, sums_of_block(load_block(&cursor, loads), loads, a, inv_std));
     }
     return sums;
+}
+
+// Of UNROLL loads, the first ones of which exist.
+fn sums_of_block(loaded: array<Loaded, UNROLL>, loads: u32, a: Affine, inv_std: Channel) -> GradSums {
+    var sum_dy = Vector(0.0);
+    var sum_dy_x = Vector(0.0);
+    for (var k = 0u; k < UNROLL; k++) { // unroll
+        let seen = seen_at(loaded[k].here, k < loads);
+        let back = take_back(loaded[k], a);
+        sum_dy += select(Vector(0.0), back.dy, seen);
+        sum_dy_x += select(Vector(0.0), back.dy * back.centered, seen);
+    }
+    return GradSums(pair_of(gather(sum_dy)), pair_of(gather(sum_dy_x) * inv_std));
 }

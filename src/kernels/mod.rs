@@ -61,6 +61,11 @@ macro_rules! steps {
                 }
             }
 
+            /// Whether a dispatch of it writes one run of channels while it reduces the next.
+            pub(crate) fn takes_runs(self) -> bool {
+                matches!(self, Self::ForwardPipelined | Self::BackwardPipelined)
+            }
+
             /// The label of its pipelines and bind groups, for debuggers and profilers.
             pub fn label(self) -> &'static str {
                 match self { $(Self::$name => concat!("batch_norm.", $stem)),* }

@@ -19,15 +19,15 @@ impl Problem<'_> {
     pub(crate) fn over_runs(&self, walk: &Walk, kernel: &Kernel, read_twice: &[Resource]) -> Vec<Dispatch> {
         let Some(whole) = self.over_tensors(walk, kernel).pop() else { return Vec::new() };
         let tiles = u64::from(whole.params.channel_tiles);
-        let length = tiles.div_ceil(self.runs);
-        let run = |index: u64| (index * length).min(tiles)..((index + 1) * length).min(tiles);
-        let runs = tiles.div_ceil(length);
+        let runs = self.runs.min(tiles);
+        let start = |index: u64| index * tiles / runs;
+        let run = |index: u64| start(index.min(runs))..start((index + 1).min(runs));
         let dispatch = |index: u64| {
             let first = run(index);
             let second = if index == 0 { 0..0 } else { run(index - 1) };
             let [first_tiles, second_tiles] = [&first, &second].map(|run| run.end - run.start);
             let share = |part: u64| part as f64 / tiles as f64;
-            let read = whole.tensors_among(read_twice) * whole.elements();
+            let read = whole.tensors_among(read_twice) * whole.elements;
             let written = whole.moved - read;
             let params = Params {
                 first_run_tile: word(first.start),
@@ -56,10 +56,8 @@ impl Problem<'_> {
     ) -> Vec<Dispatch> {
         let mut dispatches = self.over_tensors(walk, kernel);
         for dispatch in &mut dispatches {
-            let again = dispatch.tensors_among(seen_twice) * dispatch.elements();
-            match kept {
-                Kept::InRegisters => dispatch.kept = again,
-                Kept::InCache => dispatch.reread = again,
+            if kept == Kept::InCache {
+                dispatch.reread = dispatch.tensors_among(seen_twice) * dispatch.elements;
             }
         }
         dispatches
@@ -116,7 +114,8 @@ impl Problem<'_> {
                 last_splits: word(records.last_splits),
                 ..self.common
             };
-            self.dispatch(kernel, *tile, params, word(part_splits * groups), |resource| {
+            let size = (word(part_splits * groups), part.elements());
+            self.dispatch(kernel, *tile, params, size, |resource| {
                 if resource.is_tensor() {
                     Piece { resource, offset: part.offset, size: Some(part.size) }
                 } else if resource == Resource::Mask {
@@ -168,7 +167,7 @@ impl Problem<'_> {
             };
             let kernel = kernel(if first == 0 { Run::First } else { Run::Later });
             let piece = |resource| Piece { resource, offset: 0, size: None };
-            self.dispatch(&kernel, tile, params, 1, piece)
+            self.dispatch(&kernel, tile, params, (1, 0), piece)
         };
         (0..records.groups)
             .step_by(usize::try_from(groups_at_once).unwrap_or(usize::MAX))
@@ -181,7 +180,7 @@ impl Problem<'_> {
         kernel: &Kernel,
         tile: Tile,
         params: Params,
-        splits: u32,
+        (splits, elements): (u32, u64),
         piece: impl Fn(Resource) -> Piece,
     ) -> Dispatch {
         let dispatch = Dispatch {
@@ -191,12 +190,12 @@ impl Problem<'_> {
             params,
             grid: [0, splits, 0],
             pieces: kernel.resources.iter().map(|&resource| piece(resource)).collect(),
+            elements: elements as f64,
             moved: 0.0,
             reread: 0.0,
-            kept: 0.0,
             element_bytes: self.options.dtype.bytes(),
         };
-        let moved = dispatch.moves() * dispatch.elements();
+        let moved = dispatch.moves() * dispatch.elements;
         self.with_grid(Dispatch { moved, ..dispatch }, params)
     }
 

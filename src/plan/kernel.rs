@@ -86,6 +86,9 @@ impl Problem<'_> {
             (parts::SEGMENT_MASK, parts::SEGMENT_ALL)
         };
         kernel.slot(self.mask, mask, &[Resource::Mask], all);
+        if view.shares_words() {
+            kernel.file(if view.has_odd_rows() { parts::OWN_ROW } else { parts::OWN_HALF });
+        }
         kernel
     }
 

@@ -75,12 +75,12 @@ pub struct Dispatch {
     pub(crate) params: Params,
     pub(crate) grid: [u32; 3],
     pub(crate) pieces: Vec<Piece>,
-    /// Elements of the big tensors that it reads from memory or writes there.
+    /// Elements of one big tensor that it goes over.
+    elements: f64,
+    /// Elements of all of them that it reads from memory or writes there.
     moved: f64,
     /// Elements that it reads again, from a cache if all goes as planned.
     reread: f64,
-    /// Elements that it looks at again in registers.
-    kept: f64,
     /// Bytes of an element.
     element_bytes: u64,
 }
@@ -122,14 +122,6 @@ impl Dispatch {
     /// How many of some tensors it binds.
     fn tensors_among(&self, resources: &[Resource]) -> f64 {
         self.pieces.iter().filter(|piece| resources.contains(&piece.resource)).count() as f64
-    }
-
-    /// Elements of one of them that it goes over.
-    fn elements(&self) -> f64 {
-        let params = &self.params;
-        let positions = u64::from(params.positions) * u64::from(params.groups.saturating_sub(1))
-            + u64::from(params.last_positions);
-        positions as f64 * f64::from(params.channels) * f64::from(self.tile.width)
     }
 
     pub(crate) fn source(&self) -> shader::Source {
@@ -199,9 +191,14 @@ impl Plan {
         if let Some(traversal) = schedule.traversal {
             return Self::traversing(&problem, shape, operation, traversal);
         }
-        let mut best = Self::traversing(&problem, shape, operation, Traversal::Split)?;
+        let mut best = Self::traversing(&problem, shape, operation, Traversal::Split);
+        // On a CPU adapter a dispatch costs next to nothing and every access the same wherever the data are, while
+        // kernels of several steps are compiled for nearly every shape anew, which takes these adapters longest.
+        if device.kind == DeviceKind::Cpu && best.is_ok() {
+            return best;
+        }
         let cache_bytes = schedule.cache_bytes(device);
-        let seconds = |plan: &Self| cost::seconds(plan, device.kind, cache_bytes);
+        let seconds = |plan: &Self| cost::seconds(plan, cache_bytes);
         // A run costs a dispatch, which what the cache saves may not be worth.
         let in_one_run = Problem { runs: schedule.runs.unwrap_or(1).max(1), ..problem.clone() };
         for (problem, traversal) in [
@@ -211,12 +208,12 @@ impl Plan {
             (&problem, Traversal::Resident),
         ] {
             if let Ok(plan) = Self::traversing(problem, shape, operation, traversal)
-                && seconds(&plan) < seconds(&best)
+                && !best.as_ref().is_ok_and(|best| seconds(best) <= seconds(&plan))
             {
-                best = plan;
+                best = Ok(plan);
             }
         }
-        Ok(best)
+        best
     }
 
     /// The plan that goes over the tensors as `traversal` says.

@@ -25,6 +25,12 @@ pub(crate) struct Part {
     pub(crate) segment: usize,
 }
 
+impl Part {
+    pub(super) fn elements(&self) -> u64 {
+        [&self.samples, &self.channels, &self.columns].map(|range| range.end - range.start).iter().product()
+    }
+}
+
 impl View {
     /// The parts the tensor is bound in: one, if one binding can hold it and one dispatch its groups.
     ///

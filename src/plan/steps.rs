@@ -51,15 +51,27 @@ pub(super) fn of(
     operation: Operation,
     traversal: Traversal,
 ) -> Result<Steps, Unsuited> {
-    match (traversal, operation) {
-        (Traversal::Split, _) => Ok(split(problem, options, operation)),
-        (_, Operation::Forward { pass, in_place }) => {
-            forward_at_once(problem, options, pass, in_place, traversal)
-        }
-        (_, Operation::Backward { pass, wanted }) => backward_at_once(problem, pass, wanted, traversal),
+    let at_once = match traversal {
+        Traversal::Split => return Ok(split(problem, options, operation)),
+        Traversal::Pipelined => AtOnce::InRuns,
+        Traversal::Revisited => AtOnce::Whole(Kept::InCache),
+        Traversal::Resident => AtOnce::Whole(Kept::InRegisters),
+    };
+    match operation {
+        Operation::Forward { pass, in_place } => forward_at_once(problem, options, pass, in_place, at_once),
+        Operation::Backward { pass, wanted } => backward_at_once(problem, pass, wanted, at_once),
         // Nothing else is read twice.
         _ => Ok(split(problem, options, operation)),
     }
+}
+
+/// How a kernel reduces and writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtOnce {
+    /// One run of channels after the other.
+    InRuns,
+    /// All values of a channel in a workgroup.
+    Whole(Kept),
 }
 
 /// A forward pass whose kernels reduce and normalize.
@@ -68,31 +80,28 @@ fn forward_at_once(
     options: &Options,
     pass: Pass,
     in_place: bool,
-    traversal: Traversal,
+    at_once: AtOnce,
 ) -> Result<Steps, Unsuited> {
     let updates = pass.mode.update && options.running_statistics;
     let with_updates = |updates: bool| {
         let mut steps = Steps::new();
-        match traversal {
-            Traversal::Pipelined => {
+        match at_once {
+            AtOnce::InRuns => {
                 let pipelined = kernels::forward_pipelined(problem, pass, in_place, updates)?;
                 steps.reduce(problem, pipelined, Monoid::Moments);
             }
-            Traversal::Resident => {
-                steps.add(kernels::forward_resident(problem, pass, in_place, updates, Kept::InRegisters)?);
-            }
-            Traversal::Split | Traversal::Revisited => {
-                steps.add(kernels::forward_resident(problem, pass, in_place, updates, Kept::InCache)?);
+            AtOnce::Whole(kept) => {
+                steps.add(kernels::forward_resident(problem, pass, in_place, updates, kept)?);
             }
         }
         Ok(steps)
     };
     // Groups are taken in one after the other, and a guard looks at all channels before the first is updated.
-    let at_once = updates && problem.groups() == 1 && !options.guarded;
-    match with_updates(at_once) {
-        Ok(steps) if at_once || !updates => Ok(steps),
+    let together = updates && problem.groups() == 1 && !options.guarded;
+    match with_updates(together) {
+        Ok(steps) if together || !updates => Ok(steps),
         // The arrays of the update may be those that are too many.
-        Err(Unsuited::Bindings { .. }) if at_once => with_separate_update(problem, with_updates(false)?),
+        Err(Unsuited::Bindings { .. }) if together => with_separate_update(problem, with_updates(false)?),
         Ok(steps) => with_separate_update(problem, steps),
         Err(unsuited) => Err(unsuited),
     }
@@ -108,18 +117,15 @@ fn backward_at_once(
     problem: &Problem<'_>,
     pass: Pass,
     wanted: Wanted,
-    traversal: Traversal,
+    at_once: AtOnce,
 ) -> Result<Steps, Unsuited> {
     let mut steps = Steps::new();
-    let (dispatches, records) = match traversal {
-        Traversal::Pipelined => kernels::backward_pipelined(problem, pass, wanted)?,
-        Traversal::Resident => kernels::backward_resident(problem, pass, wanted, Kept::InRegisters)?,
-        Traversal::Split | Traversal::Revisited => {
-            kernels::backward_resident(problem, pass, wanted, Kept::InCache)?
-        }
+    let (dispatches, records) = match at_once {
+        AtOnce::InRuns => kernels::backward_pipelined(problem, pass, wanted)?,
+        AtOnce::Whole(kept) => kernels::backward_resident(problem, pass, wanted, kept)?,
     };
     steps.add(dispatches);
-    if traversal == Traversal::Pipelined || problem.groups() > 1 {
+    if at_once == AtOnce::InRuns || problem.groups() > 1 {
         steps.keep(problem, records, Monoid::GradSums);
     }
     // What remains is to sum over the groups.

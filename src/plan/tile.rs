@@ -49,7 +49,7 @@ fn wishes(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Wish
     let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
         (DeviceKind::Gpu, Work::Reduce(_)) => (256, 8, 1024, 2048),
         (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
-        (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 1024, 2048),
+        (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 256, 2048),
         (DeviceKind::Gpu, Work::Whole(_)) => (256, 4, 0, u64::MAX),
         // A block's moments are merged with those before it, which costs as much as some values of the block.
         (DeviceKind::Cpu, Work::Reduce(Monoid::Moments)) if width == 1 => (8, 8, 64, 256),
@@ -109,10 +109,7 @@ impl Tile {
         let channels = if matches!(work, Work::Pipelined(_)) { channels.div_ceil(runs) } else { channels };
         let groups = part.groups.end - part.groups.start;
         let lane_bytes = work.monoid().map_or(1, |monoid| monoid.lane_bytes(view.channels_per_lane()));
-        // Lanes go along the contiguous axis first. A CPU adapter loads lane by lane, though: where
-        // rows are too odd for vectors, a channel for each lane leaves nothing to merge and each lane
-        // in its own cache line.
-        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd();
+        let side_by_side = lie_side_by_side(view, device);
         let lanes = lanes(wishes.lanes(side_by_side, channels), lane_bytes, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         loop {
@@ -173,20 +170,24 @@ impl Tile {
             }
             Kept::InCache => u64::from(wishes.unroll) * u64::from(Self::MOST_REVISITED_BLOCKS),
         };
-        let values = view.vector() / view.channels_per_lane();
-        let (actual, max) = (positions * values, u64::from(most_lanes) * most_loads * values);
-        if actual > max {
+        let most_positions = u64::from(most_lanes) * most_loads;
+        if positions > most_positions {
+            let groups = part.groups.end - part.groups.start;
+            let actual = (part.elements() / (channels * view.channels_per_lane())).div_ceil(groups);
+            let max = actual * most_positions / positions;
             return Err(match kept {
                 Kept::InRegisters => Unsuited::Registers { actual, max },
                 Kept::InCache => Unsuited::Values { actual, max },
             });
         }
         let least_rows = pow2_at_least(positions.div_ceil(most_loads), most_lanes);
-        let wish = wishes.workgroup.next_power_of_two().clamp(least_rows, most_lanes);
-        // Channels side by side fill a cache line; where rows are too odd for vectors, a CPU adapter has a channel
-        // for each lane (see for_parts).
-        let side_by_side = view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd();
-        let line = if side_by_side { (CACHE_LINE / (view.vector() * view.element_bytes)).max(1) } else { 1 };
+        let wish = (1 << wishes.workgroup.ilog2()).clamp(least_rows, most_lanes);
+        // Channels side by side fill a cache line.
+        let line = if lie_side_by_side(view, device) {
+            (CACHE_LINE / (view.vector() * view.element_bytes)).max(1)
+        } else {
+            1
+        };
         let columns = pow2_at_least(channels.min(line), most_lanes / least_rows);
         let rows = pow2_at_least(positions, (wish / columns).max(least_rows)).max(least_rows);
         let columns = columns.max(pow2_at_least(channels, wish / rows));
@@ -273,6 +274,13 @@ const MOST_KEPT_WORDS: u64 = 32;
 
 /// Bytes that memory brings at once.
 const CACHE_LINE: u64 = 64;
+
+/// Whether lanes go along the channels first. They go along the contiguous axis; but a CPU adapter loads lane by lane,
+/// and where rows are too odd for vectors, a channel for each lane leaves nothing to merge and each lane in its own
+/// cache line.
+fn lie_side_by_side(view: &View, device: &DeviceTraits) -> bool {
+    view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd()
+}
 
 /// The largest power of two of lanes that the device allows, `wish` at most.
 fn lanes(wish: u32, lane_bytes: u32, device: &DeviceTraits) -> u32 {

@@ -177,6 +177,8 @@ parts! {
     OUTPUT_NONE = "shared/output/none.wgsl",
     OUTPUT_Y = "shared/output/y.wgsl",
     OUTPUT_Y_OVER_X = "shared/output/y_over_x.wgsl",
+    OWN_HALF = "shared/own/half.wgsl",
+    OWN_ROW = "shared/own/row.wgsl",
     PACKING_HALF_1 = "shared/packing/half_1.wgsl",
     PACKING_HALF_2 = "shared/packing/half_2.wgsl",
     PACKING_HALF_4 = "shared/packing/half_4.wgsl",

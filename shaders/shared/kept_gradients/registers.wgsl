@@ -20,18 +20,13 @@ fn loaded_of(kept: KeptLoad, here: Cursor) -> Loaded {
 }
 
 fn sums_of_kept(kept: KeptLoads, place: Place, a: Affine, inv_std: Channel) -> GradSums {
-    var sum_dy = Vector(0.0);
-    var sum_dy_x = Vector(0.0);
+    var loaded: array<Loaded, UNROLL>;
     var cursor = seek(place);
     for (var k = 0u; k < UNROLL; k++) { // unroll
-        let here = or_first(cursor, k < place.loads);
-        let seen = seen_at(here, k < place.loads);
-        let back = take_back(loaded_of(kept[k], here), a);
-        sum_dy += select(Vector(0.0), back.dy, seen);
-        sum_dy_x += select(Vector(0.0), back.dy * back.centered, seen);
+        loaded[k] = loaded_of(kept[k], or_first(cursor, k < place.loads));
         cursor = advance(cursor);
     }
-    return GradSums(pair_of(gather(sum_dy)), pair_of(gather(sum_dy_x) * inv_std));
+    return sums_of_block(loaded, place.loads, a, inv_std);
 }
 
 fn apply_kept(kept: KeptLoads, place: Place, a: Affine, means: Means) {

@@ -33,11 +33,6 @@ fn inside(cursor: Cursor) -> vec2<bool> {
     return places(cursor) < vec2<u32>(params.part_row_elements);
 }
 
-fn own_bits(cursor: Cursor) -> u32 {
-    let own = select(vec2<u32>(0u), vec2<u32>(0xffffu, 0xffff0000u), inside(cursor));
-    return own.x | own.y;
-}
-
 fn or_first(cursor: Cursor, exists: bool) -> Cursor {
     var other = cursor;
     other.index = select(0u, cursor.index, exists && any(inside(cursor)));

@@ -6,4 +6,3 @@ fn unpack(s: Stored, i: u32) -> Vector {
     return select(pair.x, pair.y, (i & 1u) == 1u);
 }
 fn pack(v: Vector) -> Stored { return pack_pair(vec2<f32>(v)); }
-fn own_bits(here: Cursor) -> u32 { return 0xffffu << (16u * (here.index & 1u)); }

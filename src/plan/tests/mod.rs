@@ -488,6 +488,13 @@ fn moves_are_counted() {
             assert_eq!((plan.moves(), plan.rereads()), (moves, 0.0), "{operation:?}");
         }
     }
+    // The halves of other rows in the words of odd ones count for these.
+    let odd = Shape::new(&[8, 16, 3, 1], Layout::ChannelsFirst).expect("a valid shape");
+    let options = Options { dtype: Dtype::F16, ..Options::new(16) };
+    for (operation, moves) in cases {
+        let plan = with_traversal(&odd, &options, operation, &device, Traversal::Split);
+        assert_eq!(plan.moves(), if operation == DOUBLE { 8.0 } else { moves }, "{operation:?}");
+    }
     // An activation that a residual was added before makes both backward passes read it.
     let options = Options { activation: Activation::Silu, ..Options::new(64) };
     let wanted = Wanted { dresidual: true, ..dx };
@@ -535,7 +542,7 @@ fn runs_of_channels_fit_the_shared_cache() {
     let shape = shape(&[64, 256, 56, 56], Layout::ChannelsFirst);
     let options = Options::new(256);
     let gpu = DeviceTraits::webgpu_defaults(DeviceKind::Gpu);
-    let device = DeviceTraits { max_storage_buffer_binding_size: 1 << 30, ..gpu };
+    let device = with_many_bindings(DeviceTraits { max_storage_buffer_binding_size: 1 << 30, ..gpu });
     for (operation, tensors) in [(TRAINING, 4.0), (BACKWARD, 8.0)] {
         let bytes_under_way = |cache_bytes: Option<u64>, device: &DeviceTraits| {
             let traversal = Some(Traversal::Pipelined);
@@ -556,6 +563,11 @@ fn runs_of_channels_fit_the_shared_cache() {
         assert_eq!(suggested, bytes_under_way(Some(device.shared_cache_bytes), &device));
         let smaller = DeviceTraits { shared_cache_bytes: 8 << 20, ..device.clone() };
         assert!(bytes_under_way(None, &smaller).0 >= suggested.0);
+        // The model counts on the cache for what fits it, and prefers runs to one that does not.
+        let large = DeviceTraits { shared_cache_bytes: 64 << 20, ..device.clone() };
+        let chosen = plan(&shape, &options, operation, &large);
+        assert_eq!(chosen.traversal(), Some(Traversal::Pipelined), "{operation:?}");
+        assert!(chosen.dispatches.len() > 2, "{} dispatches", chosen.dispatches.len());
         // Runs too short to fill a device are not made, whatever the cache.
         let most = 1 + (shape.elements() >> 20);
         assert!((most / 2..=most).contains(&bytes_under_way(Some(1), &device).0), "{most}");

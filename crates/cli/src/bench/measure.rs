@@ -8,7 +8,7 @@ use super::data::Data;
 use super::eviction::Eviction;
 use super::features::Variation;
 use super::replicas::Replicas;
-use super::row::{Pass, Row};
+use super::row::{Pass, Planned, Row};
 use super::scratch::Scratch;
 use super::shapes::BenchShape;
 use super::subject::Subject;
@@ -18,7 +18,7 @@ use super::turns::Cache;
 use anyhow::Context as _;
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
-use wgpu_batchnorm::{BoundOperation, Context, Layout, Step, wgpu};
+use wgpu_batchnorm::{BoundOperation, Context, Layout, Plan, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
 use wgpu_batchnorm_report::Summary;
 
@@ -42,11 +42,17 @@ pub(crate) struct Measured {
     pub(crate) checked_channels: Option<usize>,
 }
 
+/// How often something that takes so many seconds is repeated in one measurement.
+pub(crate) fn repeats_for(seconds: f64) -> u32 {
+    (LEAST_SECONDS / seconds).ceil().clamp(1.0, MOST_REPEATS) as u32
+}
+
 /// Something that is timed, and its times in seconds.
 struct Timed<'a> {
     pass: Pass,
     moves: f64,
     scratch_bytes: Option<u64>,
+    planned: Option<Planned>,
     accuracy: Option<Accuracy>,
     /// Seconds of one run, of so many in a row.
     run: Box<dyn Fn(u32) -> anyhow::Result<f64> + 'a>,
@@ -134,7 +140,8 @@ impl Bench<'_> {
             let cpu = place.zip(cpu).map(|(place, cpu)| cpu[place]);
             let row = row((timed.pass, timed.moves, timed.summary()));
             let scratch = timed.scratch_bytes.map(|bytes| Scratch::new(bytes, tensor_bytes));
-            rows.push(row.compared(cpu).checked(timed.accuracy).with_scratch(scratch));
+            let row = row.compared(cpu).checked(timed.accuracy).with_scratch(scratch);
+            rows.push(row.with_plan(timed.planned));
         }
         Ok(Measured { rows, checked_channels })
     }
@@ -168,7 +175,7 @@ impl Bench<'_> {
         let plan = operations.first().context("nothing is bound")?.plan();
         let timed =
             self.recorded(pass, plan.moves(), operations, |operation, pass| Ok(operation.record(pass)?));
-        let mut timed = vec![timed.needing(plan.workspace_bytes()).checked(accuracy)];
+        let mut timed = vec![timed.planned(plan).checked(accuracy)];
         let has = |step: &Step| plan.dispatches().iter().any(|dispatch| dispatch.step() == *step);
         for step in Step::ALL.into_iter().filter(has).filter(|_| self.steps && pass != Pass::Evaluation) {
             let (row, moves) = (Pass::Step(step.stem()), plan.moves_of(step));
@@ -267,6 +274,7 @@ impl<'a> Timed<'a> {
             pass,
             moves,
             scratch_bytes: None,
+            planned: None,
             accuracy: None,
             run: Box::new(run),
             repeats: 1,
@@ -278,15 +286,15 @@ impl<'a> Timed<'a> {
         Self { accuracy: Some(accuracy), ..self }
     }
 
-    fn needing(self, scratch_bytes: u64) -> Self {
-        Self { scratch_bytes: Some(scratch_bytes), ..self }
+    fn planned(self, plan: &Plan) -> Self {
+        Self { scratch_bytes: Some(plan.workspace_bytes()), planned: Some(Planned::of(plan)), ..self }
     }
 
     /// Runs it until it is warm, and decides how often a measurement repeats it.
     fn warm_up(&mut self) -> anyhow::Result<()> {
         (self.run)(1)?;
         let seconds = (self.run)(1)?;
-        self.repeats = (LEAST_SECONDS / seconds).ceil().clamp(1.0, MOST_REPEATS) as u32;
+        self.repeats = repeats_for(seconds);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! than a benchmark.
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-use wgpu_batchnorm::{Context, Shape, wgpu};
+use wgpu_batchnorm::{Context, Dtype, Shape, wgpu};
 
 /// The part of the available memory that a shape may take.
 const SHARE: f64 = 0.6;
@@ -15,12 +15,15 @@ const EXTRA: [u64; 2] = [1, 2];
 
 /// Why a shape is not measured, if a tensor is larger than a buffer may be, or all take more memory than
 /// there is.
-pub(crate) fn reason_to_skip(context: &Context, shape: &Shape, extra: bool) -> Option<String> {
-    let (tensor, largest) = (tensor_bytes(shape), context.device().limits().max_buffer_size);
-    if tensor > largest {
-        let reason = format!("a tensor has {tensor} bytes, and the adapter's buffers at most {largest}");
+pub(crate) fn reason_to_skip(context: &Context, shape: &Shape, dtype: Dtype, extra: bool) -> Option<String> {
+    let (bytes, largest) =
+        (shape.elements() as u64 * dtype.bytes(), context.device().limits().max_buffer_size);
+    if bytes > largest {
+        let reason = format!("a tensor has {bytes} bytes, and the adapter's buffers at most {largest}");
         return Some(reason);
     }
+    // The host keeps all as f32.
+    let tensor = shape.elements() as u64 * Dtype::F32.bytes();
     reason(tensor, extra, shares_memory(context), available()?)
 }
 
@@ -53,10 +56,6 @@ fn reason(tensor: u64, extra: bool, shared: bool, available: u64) -> Option<Stri
             gib(available as f64)
         )
     })
-}
-
-fn tensor_bytes(shape: &Shape) -> u64 {
-    shape.elements() as u64 * size_of::<f32>() as u64
 }
 
 /// Bytes of free memory, where the system tells.

@@ -8,7 +8,7 @@ pub(crate) mod data;
 mod eviction;
 mod features;
 mod html;
-mod measure;
+pub(crate) mod measure;
 pub(crate) mod memory;
 mod replicas;
 mod report;
@@ -183,7 +183,9 @@ fn measure(
         record.notes.push(Note { shape: shape.to_string(), layout: layout_name(layout), note });
     };
     let Arguments { config, features, .. } = *arguments;
-    if let Some(reason) = memory::reason_to_skip(bench.context, &sizes, features || config.residual) {
+    if let Some(reason) =
+        memory::reason_to_skip(bench.context, &sizes, config.dtype(), features || config.residual)
+    {
         note(format!("not measured: {reason}"));
         return Ok(());
     }

@@ -7,7 +7,7 @@ use super::scratch::Scratch;
 use super::shapes::{BenchShape, layout_name};
 use super::turns::Turns;
 use serde::Serialize;
-use wgpu_batchnorm::Layout;
+use wgpu_batchnorm::{Layout, Plan, Traversal};
 use wgpu_batchnorm_report::peer::Subject;
 use wgpu_batchnorm_report::{Summary, unit};
 
@@ -51,6 +51,26 @@ impl Pass {
     }
 }
 
+/// How a pass was planned.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Planned {
+    /// If there was a choice.
+    traversal: Option<&'static str>,
+    /// Reads of the full tensor that a cache is to serve.
+    rereads: f64,
+    dispatches: usize,
+}
+
+impl Planned {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self {
+            traversal: plan.traversal().map(Traversal::name),
+            rereads: plan.rereads(),
+            dispatches: plan.dispatches().len(),
+        }
+    }
+}
+
 /// One measurement and all that it is compared with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
@@ -70,6 +90,8 @@ pub(crate) struct Row {
     pub(crate) pass: Pass,
     /// Reads and writes of the full tensor.
     moves: f64,
+    #[serde(flatten)]
+    planned: Option<Planned>,
     /// Moves times the bytes of the tensor.
     pub(crate) bytes: f64,
     pub(crate) time: Summary,
@@ -114,6 +136,7 @@ impl Row {
             layers: shape.layers,
             pass,
             moves,
+            planned: None,
             bytes,
             time,
             ns_per_element,
@@ -171,6 +194,19 @@ impl Row {
         cell.unwrap_or_default()
     }
 
+    pub(crate) fn with_plan(self, planned: Option<Planned>) -> Self {
+        Self { planned, ..self }
+    }
+
+    /// The moves, those that a cache is to serve, and the traversal.
+    fn moves(&self) -> String {
+        let Some(Planned { traversal, rereads, .. }) = self.planned else {
+            return format!("{:.1}", self.moves);
+        };
+        let reread = if rereads > 0.0 { format!(" + {rereads:.1}") } else { String::new() };
+        format!("{}{:.1}{reread}", traversal.map_or_else(String::new, |name| format!("{name} ")), self.moves)
+    }
+
     pub(crate) fn with_scratch(self, scratch: Option<Scratch>) -> Self {
         Self { scratch, ..self }
     }
@@ -220,7 +256,7 @@ impl Row {
             milliseconds(&self.time),
             bytes(format!("{:.1}", self.bytes_per_second * 1e-9)),
             bytes(format!("{:.0} %", self.share_of_copy * 100.0)),
-            bytes(format!("{:.1}", self.moves)),
+            bytes(self.moves()),
             bytes(format!("{:.1}", self.bytes * 1e-6)),
             self.scratch.map(|scratch| scratch.to_string()).unwrap_or_default(),
             self.cpu.as_ref().map(milliseconds).unwrap_or_default(),

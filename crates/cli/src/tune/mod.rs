@@ -6,6 +6,7 @@ mod report;
 use crate::bench::config::Config;
 use crate::bench::copy::Copier;
 use crate::bench::data::Data;
+use crate::bench::measure::repeats_for;
 use crate::bench::memory;
 use crate::bench::selection::Selection;
 use crate::bench::shapes::{BenchShape, layout_name};
@@ -17,6 +18,7 @@ use crate::{adapter, progress};
 use anyhow::Context as _;
 use report::{ACCEPTED, Candidate, Tuned};
 use serde::Serialize;
+use std::cell::Cell;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -65,6 +67,8 @@ struct Record {
 struct Entrant {
     schedule: Schedule,
     operations: Vec<BoundOperation>,
+    /// Steps in a row.
+    repeats: u32,
     seconds: Vec<f64>,
     is_finalist: bool,
 }
@@ -90,6 +94,13 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     bar.finish_and_clear();
     anyhow::ensure!(!tuned.is_empty(), "no shape was measured");
     let worst = tuned.iter().map(|tuned| tuned.of_best).fold(1.0, f64::max);
+    if let Some((mib, times)) = report::fastest_cache(&tuned) {
+        writeln!(
+            out,
+            "pipelined, runs of channels sized for a cache of {mib} MiB are fastest: {times:.2} times as long as \
+             sized for what the kind of adapter suggests; Schedule::cache_bytes takes that figure"
+        )?;
+    }
     writeln!(out, "the chosen plans take {worst:.2} times the best at most, expected {ACCEPTED:.2}")?;
     if let Some(path) = &arguments.json {
         let repetitions = arguments.repetitions.get();
@@ -107,7 +118,7 @@ fn tune(
     layout: Layout,
 ) -> anyhow::Result<Vec<Tuned>> {
     let (config, sizes) = (&arguments.config, shape.in_layout(layout)?);
-    if let Some(reason) = memory::reason_to_skip(context, &sizes, config.residual) {
+    if let Some(reason) = memory::reason_to_skip(context, &sizes, config.dtype(), config.residual) {
         anyhow::bail!("not measured: {reason}");
     }
     let data = Data::of(context, sizes, config, false)?;
@@ -137,14 +148,20 @@ fn tune(
             };
             let plan = |operations: &[BoundOperation]| operations.first().map(|first| first.plan().clone());
             if entrants.iter().all(|other| plan(&other.operations) != plan(&operations)) {
-                entrants.push(Entrant { schedule, operations, seconds: Vec::new(), is_finalist: false });
+                entrants.push(Entrant {
+                    schedule,
+                    operations,
+                    repeats: 1,
+                    seconds: Vec::new(),
+                    is_finalist: false,
+                });
             }
         }
         let repetitions = arguments.repetitions.get();
         measure(timer, &mut entrants.iter_mut().collect::<Vec<_>>(), repetitions)?;
         measure(timer, &mut finalists(&mut entrants), FINAL_ROUNDS * repetitions)?;
         let candidates = entrants.iter().filter_map(|entrant| {
-            let Entrant { schedule, operations, seconds, is_finalist } = entrant;
+            let Entrant { schedule, operations, seconds, is_finalist, .. } = entrant;
             Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds), *is_finalist))
         });
         tuned.extend(Tuned::new(shape.to_string(), layout_name(layout), pass, candidates.collect()));
@@ -168,6 +185,9 @@ fn finalists(entrants: &mut [Entrant]) -> Vec<&mut Entrant> {
 /// Others that are measured once more beside the cost model's choice.
 const FINALISTS: usize = 4;
 
+/// Rounds that compile, and that find out how many steps in a row a measurement takes.
+const WARM_UPS: usize = 2;
+
 /// Rounds of the finalists for each round of all.
 const FINAL_ROUNDS: usize = 2;
 
@@ -177,17 +197,18 @@ fn measure(timer: &Timer, entrants: &mut [&mut Entrant], repetitions: usize) -> 
         entrant.seconds.clear();
     }
     // Each run works on the tensors that were used longest ago, whoever used them.
-    let mut turn = 0;
-    for round in 0..=repetitions {
+    let turn = Cell::new(0);
+    for round in 0..WARM_UPS + repetitions {
         for entrant in &mut *entrants {
-            let Entrant { operations, seconds, .. } = &mut **entrant;
-            turn += 1;
-            let time = timer.time(1, &|pass| {
-                let index = turn % operations.len().max(1);
+            let Entrant { operations, repeats, seconds, .. } = &mut **entrant;
+            let time = timer.time(*repeats, &|pass| {
+                turn.set(turn.get() + 1);
+                let index = turn.get() % operations.len().max(1);
                 operations.get(index).map_or(Ok(()), |operation| Ok(operation.record(&mut *pass)?))
             })?;
-            // The first round compiles and warms up.
-            if round > 0 {
+            if round < WARM_UPS {
+                *repeats = repeats_for(time);
+            } else {
                 seconds.push(time);
             }
         }

@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use wgpu_batchnorm::{Plan, Schedule};
 use wgpu_batchnorm_report::Summary;
@@ -46,6 +47,15 @@ impl Candidate {
             time,
         }
     }
+
+    /// Whether its schedule names nothing but a traversal.
+    fn says_nothing(&self) -> bool {
+        self.workgroup.is_none()
+            && self.unroll.is_none()
+            && self.tiles.is_none()
+            && self.runs.is_none()
+            && self.cache_bytes.is_none()
+    }
 }
 
 /// One pass on one shape: the first candidate is the cost model's choice.
@@ -57,6 +67,26 @@ pub(super) struct Tuned {
     /// Time of the cost model's choice over that of the best candidate.
     pub(super) of_best: f64,
     pub(super) candidates: Vec<Candidate>,
+}
+
+/// The cache for which runs of channels are best sized, in MiB, by the geometric mean of the times over those of what the
+/// kind of adapter suggests; and that mean. Nothing if no such plan differs.
+pub(super) fn fastest_cache(tuned: &[Tuned]) -> Option<(u64, f64)> {
+    let mut logarithms: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for Tuned { candidates, .. } in tuned {
+        let pipelined = candidates.iter().filter(|candidate| candidate.traversal == "pipelined");
+        let plain = pipelined.clone().find(|candidate| candidate.says_nothing());
+        let Some(suggested) = plain else { continue };
+        for candidate in pipelined {
+            if let Some(bytes) = candidate.cache_bytes {
+                let ratio = candidate.time.median_ms / suggested.time.median_ms;
+                logarithms.entry(bytes >> 20).or_default().push(ratio.ln());
+            }
+        }
+    }
+    let means = logarithms.into_iter().map(|(mib, logs)| (mib, logs.iter().sum::<f64>() / logs.len() as f64));
+    let (mib, mean) = means.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    Some((mib, mean.exp()))
 }
 
 impl Tuned {
