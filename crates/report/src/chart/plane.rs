@@ -115,14 +115,14 @@ fn drawable(point: &&(f64, f64)) -> bool {
 
 /// A logarithmic axis. plotters' own labels decades alone, of which a chart may show one or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Decades {
+pub(super) struct Decades {
     first: f64,
     last: f64,
 }
 
 impl Decades {
     /// With room for all of them, and a margin.
-    fn around(numbers: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn around(numbers: impl Iterator<Item = f64>) -> Self {
         let (mut first, mut last) = (f64::INFINITY, 0.0f64);
         for number in numbers {
             (first, last) = (first.min(number), last.max(number));
