@@ -110,6 +110,13 @@
 //! channel gives exactly β. 16-bit results are rounded once. NaN and infinity spread within their channel and no further. The same
 //! input, plan and device give the same bits in every run.
 //!
+//! # In a browser
+//!
+//! Everything runs on WebGPU for `wasm32-unknown-unknown` too, with the limits that every implementation has, but for
+//! what blocks: the methods with `blocking` in their names and [`InProcess`] are not there. The browser reports errors of
+//! the device later than the call that causes them: the next call that can fail or download returns them, and
+//! [`Context::settled`] waits for them. On a device of your own, those of your own calls go to your handler.
+//!
 //! # Features
 //!
 //! `vulkan`, `metal`, `dx12` and `webgpu` choose wgpu's backends; all are on by default, and each has

@@ -142,8 +142,9 @@ impl Decades {
                 .filter(|tick| (self.first..=self.last).contains(tick))
                 .collect()
         };
-        let choices = [(&[1.0, 2.0, 5.0][..], 1), (&[1.0, 3.0], 1), (&[1.0], 1), (&[1.0], 2), (&[1.0], 3)];
-        let mut choices = choices.into_iter().map(|(digits, every)| of(digits, every));
+        let every_power = [1, 2, 3, 5, 10, 20, 50, 100].into_iter().map(|every| (&[1.0][..], every));
+        let choices = [(&[1.0, 2.0, 5.0][..], 1), (&[1.0, 3.0], 1)].into_iter().chain(every_power);
+        let mut choices = choices.map(|(digits, every)| of(digits, every));
         choices.find(|ticks| ticks.len() <= most).unwrap_or_default()
     }
 }
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn axes_have_a_few_ticks_whatever_they_span() {
-        for (first, last) in [(1.0, 1.0), (3.0, 4.0), (1e4, 1e8), (1e-9, 1e9), (2.0, 30.0)] {
+        for (first, last) in [(1.0, 1.0), (3.0, 4.0), (1e4, 1e8), (1e-9, 1e9), (2.0, 30.0), (1e-8, 1e38)] {
             let axis = Decades::around([first, last].into_iter());
             let ticks = axis.ticks(12);
             assert!((2..=12).contains(&ticks.len()), "{first} to {last}: {ticks:?}");
