@@ -2,7 +2,7 @@
 
 use crate::buffer::{BufferRange, Maker};
 use crate::cache::Cache;
-use crate::device::{DeviceError, Lost, create_buffer};
+use crate::device::{Checked, DeviceError, create_buffer, scoped};
 use crate::options::{OptionBits, Options};
 use crate::plan::{DeviceTraits, Operation, Plan, PlanError, Schedule, WORD_BYTES};
 use crate::program::{Pipelines, Program};
@@ -20,10 +20,9 @@ pub struct Context {
 }
 
 struct Shared {
-    device: wgpu::Device,
+    device: Checked,
     queue: wgpu::Queue,
     traits: DeviceTraits,
-    lost: Lost,
     /// Set if the device is the library's own.
     maker: Option<Maker>,
     pipelines: Pipelines,
@@ -129,8 +128,7 @@ impl Context {
             ContextError::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() }
         })?;
         let context = Self::with_device(&device, &queue, Some(Maker::default()));
-        let lost = context.shared.lost.clone();
-        device.set_device_lost_callback(move |reason, message| lost.mark(format!("{reason:?}: {message}")));
+        context.checked().watch();
         Ok(context)
     }
 
@@ -144,10 +142,9 @@ impl Context {
 
     fn with_device(device: &wgpu::Device, queue: &wgpu::Queue, maker: Option<Maker>) -> Self {
         let shared = Shared {
-            device: device.clone(),
+            device: Checked::new(device),
             queue: queue.clone(),
             traits: DeviceTraits::of(device),
-            lost: Lost::default(),
             maker,
             pipelines: Pipelines::default(),
             programs: Mutex::new(Cache::new(PROGRAMS)),
@@ -167,6 +164,11 @@ impl Context {
 
     /// The device.
     pub fn device(&self) -> &wgpu::Device {
+        self.shared.device.device()
+    }
+
+    /// The device with the errors that it has reported.
+    pub(crate) fn checked(&self) -> &Checked {
         &self.shared.device
     }
 
@@ -204,18 +206,29 @@ impl Context {
     /// Tells the context that its device is lost; from then on everything reports
     /// [`DeviceError::Lost`] with this reason.
     pub fn mark_lost(&self, reason: impl Into<String>) {
-        self.shared.lost.mark(reason.into());
+        self.checked().health().mark_lost(reason.into());
+    }
+
+    /// Waits until the errors of everything that was created before are known, and returns the first that was not
+    /// reported yet. On native devices errors are returned by the call that causes them, and this returns at
+    /// once; in a browser they arrive later, and without this the next call that can fail or download reports them.
+    ///
+    /// # Errors
+    /// [`DeviceError`] as the device has reported it.
+    pub async fn settled(&self) -> Result<(), DeviceError> {
+        self.checked().settled().await
     }
 
     /// Submits what is recorded into one encoder; nothing if recording fails.
-    pub(crate) fn submit<E>(
+    pub(crate) fn submit<E: From<DeviceError>>(
         &self,
         record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), E>,
     ) -> Result<(), E> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("batch_norm") };
         let mut encoder = self.device().create_command_encoder(&descriptor);
         record(&mut encoder)?;
-        self.queue().submit([encoder.finish()]);
+        let submit = || self.queue().submit([encoder.finish()]);
+        scoped(self.checked(), "a submission", 0, submit)?;
         Ok(())
     }
 
@@ -229,7 +242,7 @@ impl Context {
     }
 
     pub(crate) fn check_alive(&self) -> Result<(), DeviceError> {
-        self.shared.lost.check()
+        self.checked().health().check()
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {
@@ -260,8 +273,8 @@ impl Context {
             Some(buffer) if buffer.size() >= bytes => Ok(buffer.into()),
             _ => {
                 let usage = wgpu::BufferUsages::STORAGE;
-                let buffer = create_buffer(self.device(), "workspace", bytes.next_power_of_two(), usage)
-                    .or_else(|_| create_buffer(self.device(), "workspace", bytes, usage))?;
+                let buffer = create_buffer(self.checked(), "workspace", bytes.next_power_of_two(), usage)
+                    .or_else(|_| create_buffer(self.checked(), "workspace", bytes, usage))?;
                 *workspace = Some(buffer.clone());
                 Ok(buffer.into())
             }

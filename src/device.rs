@@ -1,9 +1,7 @@
 //! Creating things on a wgpu device, and reading them back, with errors as values.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Poll, Waker};
 use thiserror::Error;
 
 /// What went wrong on the device.
@@ -54,52 +52,153 @@ pub enum DeviceError {
     },
 }
 
-/// Whether a device is lost; shared with the device's callback.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lost(Arc<OnceLock<String>>);
+/// A device whose errors become values. All that differs in a browser is here: there errors arrive later than the
+/// call that caused them, and the next use reports them.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    device: wgpu::Device,
+    health: Health,
+}
 
-impl Lost {
-    pub(crate) fn mark(&self, reason: String) {
+/// What is known to have gone wrong on a device; shared with its callbacks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health(Arc<Trouble>);
+
+#[derive(Debug, Default)]
+struct Trouble {
+    lost: OnceLock<String>,
+    /// An error that was not known when the call returned that caused it.
+    #[cfg(target_arch = "wasm32")]
+    late: std::sync::Mutex<Option<DeviceError>>,
+}
+
+impl Health {
+    pub(crate) fn mark_lost(&self, reason: String) {
         // Only the first reason is the cause.
-        let _ = self.0.set(reason);
+        let _ = self.0.lost.set(reason);
+    }
+
+    /// Keeps an error for the next check; of several the first one, which is the cause.
+    #[cfg(target_arch = "wasm32")]
+    fn report(&self, error: DeviceError) {
+        crate::context::lock(&self.0.late).get_or_insert(error);
     }
 
     pub(crate) fn check(&self) -> Result<(), DeviceError> {
-        match self.0.get() {
-            Some(reason) => Err(DeviceError::Lost { reason: reason.clone() }),
-            None => Ok(()),
+        if let Some(reason) = self.0.lost.get() {
+            return Err(DeviceError::Lost { reason: reason.clone() });
+        }
+        #[cfg(target_arch = "wasm32")]
+        if let Some(error) = crate::context::lock(&self.0.late).take() {
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+impl Checked {
+    pub(crate) fn new(device: &wgpu::Device) -> Self {
+        Self { device: device.clone(), health: Health::default() }
+    }
+
+    pub(crate) fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Takes over the callbacks of a device that is the library's own.
+    pub(crate) fn watch(&self) {
+        let health = self.health.clone();
+        self.device.set_device_lost_callback(move |reason, message| {
+            health.mark_lost(format!("{reason:?}: {message}"));
+        });
+        // What no error scope has seen would only show in the browser's console.
+        #[cfg(target_arch = "wasm32")]
+        {
+            let health = self.health.clone();
+            let report = move |error| health.report(DeviceError::of("a submission", 0, error));
+            self.device.on_uncaptured_error(Arc::new(report));
+        }
+    }
+
+    /// Waits until the errors of all earlier calls are known, and returns the first that was not reported yet.
+    pub(crate) async fn settled(&self) -> Result<(), DeviceError> {
+        // Scopes are settled in the order in which they were closed.
+        #[cfg(target_arch = "wasm32")]
+        let _ = self.device.push_error_scope(wgpu::ErrorFilter::Validation).pop().await;
+        self.health.check()
+    }
+}
+
+impl DeviceError {
+    fn of(what: &str, bytes: u64, error: wgpu::Error) -> Self {
+        let what = what.to_owned();
+        match error {
+            wgpu::Error::OutOfMemory { .. } => Self::OutOfMemory { what, bytes },
+            error => Self::Refused { what, reason: error.to_string() },
         }
     }
 }
 
-/// Runs `create` and returns what it made, or the error that the device reported meanwhile.
-///
-/// On native devices errors are known at once. In a browser they arrive later than this returns: there
-/// they go to the device's handler of uncaptured errors.
+/// Runs `create` and returns what it made, or the error that the device reported meanwhile. In a browser that error
+/// is not known yet: the device's [`Health`] gets it when it arrives.
 pub(crate) fn scoped<T>(
-    device: &wgpu::Device,
+    on: &Checked,
     what: &str,
     bytes: u64,
     create: impl FnOnce() -> T,
 ) -> Result<T, DeviceError> {
     let filters =
         [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
-    let mut scopes: Vec<_> = filters.into_iter().map(|filter| device.push_error_scope(filter)).collect();
+    let mut scopes: Vec<_> = filters.into_iter().map(|filter| on.device.push_error_scope(filter)).collect();
     let value = create();
-    let mut error = None;
-    while let Some(scope) = scopes.pop() {
-        error = error.or(known_now(scope.pop()).flatten());
-    }
-    match error {
-        None => Ok(value),
-        Some(wgpu::Error::OutOfMemory { .. }) => Err(DeviceError::OutOfMemory { what: what.into(), bytes }),
-        Some(error) => Err(DeviceError::Refused { what: what.into(), reason: error.to_string() }),
+    // The innermost first.
+    let errors: Vec<_> = std::iter::from_fn(|| scopes.pop()).map(|scope| scope.pop()).collect();
+    settle(on, what, bytes, errors)?;
+    Ok(value)
+}
+
+/// The first of the errors; all of them are known at once.
+#[cfg(not(target_arch = "wasm32"))]
+fn settle(
+    _: &Checked,
+    what: &str,
+    bytes: u64,
+    errors: Vec<impl Future<Output = Option<wgpu::Error>>>,
+) -> Result<(), DeviceError> {
+    match errors.into_iter().filter_map(|error| known_now(error).flatten()).next() {
+        Some(error) => Err(DeviceError::of(what, bytes, error)),
+        None => Ok(()),
     }
 }
 
+/// Has the first of the errors reported as soon as they are known.
+#[cfg(target_arch = "wasm32")]
+fn settle(
+    on: &Checked,
+    what: &str,
+    bytes: u64,
+    errors: Vec<impl Future<Output = Option<wgpu::Error>> + 'static>,
+) -> Result<(), DeviceError> {
+    let (health, what) = (on.health.clone(), what.to_owned());
+    wasm_bindgen_futures::spawn_local(async move {
+        for error in errors {
+            if let Some(error) = error.await {
+                health.report(DeviceError::of(&what, bytes, error));
+            }
+        }
+    });
+    Ok(())
+}
+
 /// The result of a future, if it has one already.
+#[cfg(not(target_arch = "wasm32"))]
 fn known_now<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut std::task::Context::from_waker(Waker::noop())) {
+    use std::task::{Context, Poll, Waker};
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
@@ -107,22 +206,22 @@ fn known_now<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// A buffer of `bytes` bytes, rounded up to whole words, with unspecified content that wgpu zeroes.
 pub(crate) fn create_buffer(
-    device: &wgpu::Device,
+    on: &Checked,
     what: &str,
     bytes: u64,
     usage: wgpu::BufferUsages,
 ) -> Result<wgpu::Buffer, DeviceError> {
-    create(device, what, bytes, usage, false)
+    create(on, what, bytes, usage, false)
 }
 
 /// A buffer that holds `contents`. Needs no queue: the contents travel with the buffer's creation.
 pub(crate) fn create_buffer_with(
-    device: &wgpu::Device,
+    on: &Checked,
     what: &str,
     contents: &[u8],
     usage: wgpu::BufferUsages,
 ) -> Result<wgpu::Buffer, DeviceError> {
-    let buffer = create(device, what, contents.len() as u64, usage, true)?;
+    let buffer = create(on, what, contents.len() as u64, usage, true)?;
     // A lost device hands out buffers that cannot be mapped, without any other sign.
     let lost = |error: wgpu::MapRangeError| DeviceError::Lost { reason: error.to_string() };
     let mut view = buffer.get_mapped_range_mut(..).map_err(lost)?;
@@ -133,26 +232,25 @@ pub(crate) fn create_buffer_with(
 }
 
 fn create(
-    device: &wgpu::Device,
+    on: &Checked,
     what: &str,
     bytes: u64,
     usage: wgpu::BufferUsages,
     mapped_at_creation: bool,
 ) -> Result<wgpu::Buffer, DeviceError> {
-    let max = device.limits().max_buffer_size;
+    let max = on.device.limits().max_buffer_size;
     let size = bytes
         .checked_next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT)
         .filter(|&size| size <= max)
         .ok_or_else(|| DeviceError::BufferTooLarge { what: what.into(), bytes, max })?;
     let label = format!("batch_norm.{what}");
     let descriptor = wgpu::BufferDescriptor { label: Some(&label), size, usage, mapped_at_creation };
-    scoped(device, what, size, || device.create_buffer(&descriptor))
+    scoped(on, what, size, || on.device.create_buffer(&descriptor))
 }
 
 /// A copy of `bytes` bytes of a buffer on its way to the host.
 pub(crate) struct Download {
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser drives its queue by itself"))]
-    device: wgpu::Device,
+    on: Checked,
     staging: wgpu::Buffer,
     mapped: futures_intrusive::channel::shared::OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser drives its queue by itself"))]
@@ -163,7 +261,7 @@ pub(crate) struct Download {
 impl Download {
     /// Submits the copy.
     pub(crate) fn submit(
-        device: &wgpu::Device,
+        on: &Checked,
         queue: &wgpu::Queue,
         what: &str,
         source: &wgpu::Buffer,
@@ -171,9 +269,9 @@ impl Download {
         bytes: u64,
     ) -> Result<Self, DeviceError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = create_buffer(device, &format!("download of {what}"), bytes, usage)?;
-        let submission = scoped(device, what, bytes, || {
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let staging = create_buffer(on, &format!("download of {what}"), bytes, usage)?;
+        let submission = scoped(on, what, bytes, || {
+            let mut encoder = on.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(source, offset, &staging, 0, staging.size());
             queue.submit([encoder.finish()])
         })?;
@@ -182,14 +280,14 @@ impl Download {
             // Nobody waits any more if the receiver is gone.
             let _ = sender.send(result);
         });
-        Ok(Self { device: device.clone(), staging, mapped, submission, bytes })
+        Ok(Self { on: on.clone(), staging, mapped, submission, bytes })
     }
 
     /// The bytes, when they have arrived. Does not block: a thread of its own drives the queue.
     pub(crate) async fn finish(self) -> Result<Vec<u8>, DeviceError> {
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let (device, submission) = (self.device.clone(), self.submission.clone());
+            let (device, submission) = (self.on.device.clone(), self.submission.clone());
             std::thread::spawn(move || wait(&device, submission));
         }
         self.collect().await
@@ -197,7 +295,10 @@ impl Download {
 
     async fn collect(self) -> Result<Vec<u8>, DeviceError> {
         let lost = |reason: String| DeviceError::Lost { reason };
-        match self.mapped.receive().await {
+        let mapped = self.mapped.receive().await;
+        // What went wrong before is the cause of what went wrong here.
+        self.on.settled().await?;
+        match mapped {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(lost(error.to_string())),
             None => return Err(lost("the device went away during a download".into())),

@@ -98,7 +98,7 @@
 //! | statistics alone, population statistics, AdaBN | [`BatchNorm::bind_statistics`] |
 //! | the folded form for inference | [`Layer::submit_fold`], [`BatchNorm::bind_fold`] |
 //! | gradients of gradients | [`BatchNorm::bind_double_backward`] |
-//! | several devices or hosts | [`Synchronized`], [`Exchange`] |
+//! | several devices or hosts | [`Synchronized`], [`Exchange`], [`AsyncExchange`] |
 //! | a layer's state as plain values, for checkpoints | [`LayerValues`] |
 //! | the same in float64 on the CPU | [`mod@reference`] |
 //!
@@ -109,6 +109,13 @@
 //! 16·2⁻²⁴·(max|γ·x̂| + |β|) of the exact result and the variance within a relative 2·10⁻⁶; a constant
 //! channel gives exactly β. 16-bit results are rounded once. NaN and infinity spread within their channel and no further. The same
 //! input, plan and device give the same bits in every run.
+//!
+//! # In a browser
+//!
+//! Everything runs on WebGPU for `wasm32-unknown-unknown` too, with the limits that every implementation has, but for
+//! what blocks: the methods with `blocking` in their names and [`InProcess`] are not there. The browser reports errors of
+//! the device later than the call that causes them: the next call that can fail or download returns them, and
+//! [`Context::settled`] waits for them. On a device of your own, those of your own calls go to your handler.
 //!
 //! # Features
 //!
@@ -163,7 +170,10 @@ pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
 #[cfg(not(target_arch = "wasm32"))]
 pub use sync::InProcess;
-pub use sync::{Exchange, ExchangeError, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
+pub use sync::{
+    AsyncExchange, Exchange, ExchangeError, GradientsWithoutSamples, InTasks, SyncError, Synchronized,
+    WithoutSamples,
+};
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.
 pub use wgpu;

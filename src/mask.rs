@@ -119,7 +119,7 @@ impl Mask {
         }
         context.check_alive()?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let buffer = create_buffer_with(context.device(), "mask", bytemuck::cast_slice(&words), usage)?;
+        let buffer = create_buffer_with(context.checked(), "mask", bytemuck::cast_slice(&words), usage)?;
         Ok(Self { range: context.range(buffer), known: Some(known) })
     }
 

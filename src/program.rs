@@ -2,7 +2,7 @@
 
 use crate::buffer::{Bound, BufferRange, TensorError};
 use crate::context::{Context, lock};
-use crate::device::{DeviceError, create_buffer_with, scoped};
+use crate::device::{Checked, DeviceError, create_buffer_with, scoped};
 use crate::kernels::Step;
 use crate::params::Params;
 use crate::plan::{Dispatch, Piece, Plan, Tile};
@@ -27,7 +27,7 @@ pub(crate) struct Pipelines {
 impl Pipelines {
     fn get_or_compile(
         &self,
-        device: &wgpu::Device,
+        on: &Checked,
         dispatch: &Dispatch,
     ) -> Result<wgpu::ComputePipeline, DeviceError> {
         let variant = Variant { files: dispatch.files.clone(), tile: dispatch.tile };
@@ -35,16 +35,17 @@ impl Pipelines {
         if let Some(pipeline) = compiled.get(&variant) {
             return Ok(pipeline.clone());
         }
-        let pipeline = compile(device, dispatch)?;
+        let pipeline = compile(on, dispatch)?;
         compiled.insert(variant, pipeline.clone());
         Ok(pipeline)
     }
 }
 
-fn compile(device: &wgpu::Device, dispatch: &Dispatch) -> Result<wgpu::ComputePipeline, DeviceError> {
+fn compile(on: &Checked, dispatch: &Dispatch) -> Result<wgpu::ComputePipeline, DeviceError> {
+    let device = on.device();
     let label = Some(dispatch.step.label());
     let source = dispatch.source();
-    let created = scoped(device, dispatch.step.label(), 0, || {
+    let created = scoped(on, dispatch.step.label(), 0, || {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label,
             source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
@@ -114,7 +115,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn compile(context: &Context, plan: Plan) -> Result<Self, DeviceError> {
-        let device = context.device();
+        let device = context.checked();
         let dispatches = plan.dispatches();
         let pipelines = dispatches
             .iter()
@@ -155,14 +156,14 @@ impl Program {
                 });
             }
             let label = dispatch.step.label();
-            let group = scoped(device, label, 0, || {
+            let group = scoped(context.checked(), label, 0, || {
                 device.create_bind_group(&wgpu::BindGroupDescriptor {
                     label: Some(label),
                     layout: &pipeline.get_bind_group_layout(0),
                     entries: &entries,
                 })
             });
-            groups.push(group.map_err(|error| blame(device, tensors, workspace, error))?);
+            groups.push(group.map_err(|error| blame(context.checked(), tensors, workspace, error))?);
         }
         Ok(Bindings { program: self.clone(), groups })
     }
@@ -207,12 +208,7 @@ impl From<TensorError> for BindError {
 
 /// Finds the tensor that made a bind group fail: all that was not checked before is whether the
 /// buffer lives, on this device.
-fn blame(
-    device: &wgpu::Device,
-    tensors: &[Bound<'_>],
-    workspace: &BufferRange,
-    error: DeviceError,
-) -> BindError {
+fn blame(on: &Checked, tensors: &[Bound<'_>], workspace: &BufferRange, error: DeviceError) -> BindError {
     let DeviceError::Refused { .. } = error else {
         return BindError::Device(error);
     };
@@ -226,6 +222,7 @@ fn blame(
         },
         count: None,
     };
+    let device = on.device();
     let layout = device
         .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &[storage] });
     let named = tensors.iter().map(|tensor| (tensor.name, tensor.range));
@@ -238,7 +235,7 @@ fn blame(
         let entries = [wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(buffer) }];
         let descriptor = wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries };
         if let Err(DeviceError::Refused { reason, .. }) =
-            scoped(device, tensor, 0, || device.create_bind_group(&descriptor))
+            scoped(on, tensor, 0, || device.create_bind_group(&descriptor))
         {
             return BindError::Tensor(TensorError::OtherDevice { tensor, reason });
         }

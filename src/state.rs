@@ -63,7 +63,8 @@ impl RunningStatistics {
     pub fn upload(context: &Context, values: &RunningValues) -> Result<Self, DeviceError> {
         context.check_alive()?;
         let buffer = |what, bytes: &[u8]| {
-            create_buffer_with(context.device(), what, bytes, STATE_USAGE).map(|buffer| context.range(buffer))
+            create_buffer_with(context.checked(), what, bytes, STATE_USAGE)
+                .map(|buffer| context.range(buffer))
         };
         let counter =
             |what, batches: u32| buffer(what, bytemuck::cast_slice(&vec![batches; values.mean.len()]));
@@ -227,7 +228,7 @@ impl SavedStatistics {
     pub fn for_groups(context: &Context, channels: usize, groups: usize) -> Result<Self, DeviceError> {
         context.check_alive()?;
         let bytes = Self::bytes(channels).saturating_mul(groups as u64);
-        let buffer = crate::device::create_buffer(context.device(), "saved", bytes, STATE_USAGE)?;
+        let buffer = crate::device::create_buffer(context.checked(), "saved", bytes, STATE_USAGE)?;
         Ok(Self::in_range(context.range(buffer), channels))
     }
 
@@ -326,7 +327,7 @@ pub(crate) async fn download<T: bytemuck::Pod>(
     context.check_alive()?;
     check_readable(what, range)?;
     let copy =
-        Download::submit(context.device(), context.queue(), what, &range.buffer, range.offset, range.size)?;
+        Download::submit(context.checked(), context.queue(), what, &range.buffer, range.offset, range.size)?;
     let bytes = copy.finish().await?;
     Ok(bytemuck::pod_collect_to_vec(&bytes))
 }

@@ -73,7 +73,7 @@ impl Tensor {
             Dtype::F32 => bytemuck::cast_slice(values),
             Dtype::F16 | Dtype::BF16 => bytemuck::cast_slice(&half),
         };
-        let buffer = create_buffer_with(context.device(), "tensor", bytes, TENSOR_USAGE)?;
+        let buffer = create_buffer_with(context.checked(), "tensor", bytes, TENSOR_USAGE)?;
         Ok(Self { context: context.clone(), shape, dtype, range: context.range(buffer) })
     }
 
@@ -92,7 +92,7 @@ impl Tensor {
     pub fn zeros_as(context: &Context, shape: Shape, dtype: Dtype) -> Result<Self, DeviceError> {
         context.check_alive()?;
         let bytes = shape.elements() as u64 * dtype.bytes();
-        let buffer = create_buffer(context.device(), "tensor", bytes, TENSOR_USAGE)?;
+        let buffer = create_buffer(context.checked(), "tensor", bytes, TENSOR_USAGE)?;
         Ok(Self { context: context.clone(), shape, dtype, range: context.range(buffer) })
     }
 
@@ -154,7 +154,7 @@ impl Vector {
     pub fn upload(context: &Context, values: &[f32]) -> Result<Self, DeviceError> {
         context.check_alive()?;
         let bytes = bytemuck::cast_slice(values);
-        let buffer = create_buffer_with(context.device(), "vector", bytes, TENSOR_USAGE)?;
+        let buffer = create_buffer_with(context.checked(), "vector", bytes, TENSOR_USAGE)?;
         Ok(Self { context: context.clone(), range: context.range(buffer) })
     }
 
@@ -162,7 +162,7 @@ impl Vector {
     pub(crate) fn zeros(context: &Context, channels: usize) -> Result<Self, DeviceError> {
         context.check_alive()?;
         let bytes = channels as u64 * size_of::<f32>() as u64;
-        let buffer = create_buffer(context.device(), "vector", bytes, TENSOR_USAGE)?;
+        let buffer = create_buffer(context.checked(), "vector", bytes, TENSOR_USAGE)?;
         Ok(Self { context: context.clone(), range: context.range(buffer) })
     }
 

@@ -1,6 +1,7 @@
 //! How replicas tell one another what they found: the transport.
 
 use std::error::Error;
+use std::future::Future;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -21,6 +22,37 @@ pub trait Exchange {
     /// # Errors
     /// [`ExchangeError`] if a replica has left or does not arrive.
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError>;
+}
+
+/// A transport that blocks no thread: what [`Exchange`] is, for replicas that are tasks. Every [`Exchange`] is one
+/// whose tasks block.
+pub trait AsyncExchange {
+    /// The number of this replica, from 0 on.
+    fn rank(&self) -> usize;
+
+    /// How many replicas there are.
+    fn replicas(&self) -> usize;
+
+    /// Gives `message` to every replica, and returns those of all in the order of their ranks, this one's
+    /// included, when all have arrived. Messages may differ in length.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] if a replica has left or does not arrive.
+    fn all_gather(&self, message: &[u8]) -> impl Future<Output = Result<Vec<Vec<u8>>, ExchangeError>>;
+}
+
+impl<E: Exchange> AsyncExchange for E {
+    fn rank(&self) -> usize {
+        Exchange::rank(self)
+    }
+
+    fn replicas(&self) -> usize {
+        Exchange::replicas(self)
+    }
+
+    async fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        Exchange::all_gather(self, message)
+    }
 }
 
 /// Why messages were not exchanged.

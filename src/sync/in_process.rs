@@ -1,6 +1,7 @@
 //! Replicas on several devices of one process, each in a thread of its own.
 
 use super::exchange::{Exchange, ExchangeError};
+use super::rendezvous::{Arrival, Rendezvous};
 use crate::context::lock;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,20 +32,8 @@ pub struct InProcess {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    rendezvous: Mutex<Rendezvous>,
     changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Exchanges that are done.
-    rounds: u64,
-    /// What has arrived for the next one.
-    arrived: Vec<Option<Vec<u8>>>,
-    /// The messages of the last one. The next one cannot end before all have taken them.
-    last: Vec<Vec<u8>>,
-    /// The first replica that has left.
-    left: Option<usize>,
 }
 
 impl InProcess {
@@ -53,8 +42,8 @@ impl InProcess {
 
     /// The ends of an exchange between so many replicas, in the order of their ranks.
     pub fn group(replicas: usize) -> Vec<Self> {
-        let state = State { rounds: 0, arrived: vec![None; replicas], last: Vec::new(), left: None };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let rendezvous = Mutex::new(Rendezvous::new(replicas));
+        let shared = Arc::new(Shared { rendezvous, changed: Condvar::new() });
         (0..replicas).map(|rank| Self { rank, limit: Self::LIMIT, shared: shared.clone() }).collect()
     }
 
@@ -72,47 +61,34 @@ impl Exchange for InProcess {
     }
 
     fn replicas(&self) -> usize {
-        lock(&self.shared.state).arrived.len()
+        lock(&self.shared.rendezvous).replicas()
     }
 
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
-        let Shared { state, changed } = &*self.shared;
-        let mut state = lock(state);
-        if let Some(rank) = state.left {
-            return Err(ExchangeError::Left { rank });
+        let Shared { rendezvous, changed } = &*self.shared;
+        let mut rendezvous = lock(rendezvous);
+        let round = match rendezvous.arrive(self.rank, message)? {
+            Arrival::Complete(messages) => {
+                changed.notify_all();
+                return Ok(messages);
+            }
+            Arrival::Awaits(round) => round,
+        };
+        let waits = |rendezvous: &mut Rendezvous| rendezvous.outcome(round).is_none();
+        let (mut rendezvous, _) =
+            changed.wait_timeout_while(rendezvous, self.limit, waits).unwrap_or_else(PoisonError::into_inner);
+        if let Some(outcome) = rendezvous.outcome(round) {
+            return outcome;
         }
-        let round = state.rounds;
-        if let Some(place) = state.arrived.get_mut(self.rank) {
-            *place = Some(message.to_vec());
-        }
-        if state.arrived.iter().all(Option::is_some) {
-            state.last = state.arrived.iter_mut().filter_map(Option::take).collect();
-            state.rounds += 1;
-            changed.notify_all();
-            return Ok(state.last.clone());
-        }
-        let waits = |state: &mut State| state.rounds == round && state.left.is_none();
-        let (mut state, _) =
-            changed.wait_timeout_while(state, self.limit, waits).unwrap_or_else(PoisonError::into_inner);
-        if state.rounds > round {
-            return Ok(state.last.clone());
-        }
-        if let Some(rank) = state.left {
-            return Err(ExchangeError::Left { rank });
-        }
-        let arrived = state.arrived.iter().enumerate();
-        let missing = arrived.filter(|(_, message)| message.is_none()).map(|(rank, _)| rank).collect();
-        // Nobody may take this message for one of a later round.
-        if let Some(place) = state.arrived.get_mut(self.rank) {
-            *place = None;
-        }
+        let missing = rendezvous.missing();
+        rendezvous.withdraw(self.rank);
         Err(ExchangeError::TimedOut { missing, limit: self.limit })
     }
 }
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        lock(&self.shared.state).left.get_or_insert(self.rank);
+        lock(&self.shared.rendezvous).leave(self.rank);
         self.shared.changed.notify_all();
     }
 }

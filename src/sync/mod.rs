@@ -3,12 +3,15 @@
 mod exchange;
 #[cfg(not(target_arch = "wasm32"))]
 mod in_process;
+mod in_tasks;
 mod message;
 mod passes;
+mod rendezvous;
 
-pub use exchange::{Exchange, ExchangeError};
+pub use exchange::{AsyncExchange, Exchange, ExchangeError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use in_process::InProcess;
+pub use in_tasks::InTasks;
 
 use crate::batch_norm::{BatchNorm, BatchNormError};
 use crate::buffer::BufferRange;

@@ -1,7 +1,7 @@
 //! The passes of a synchronized layer: a local half, an exchange, and a merged half.
 
 use super::message::Head;
-use super::{Exchange, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
+use super::{AsyncExchange, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
 use crate::batch_norm::tensor_list::TensorList;
 use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, BoundOperation, ForwardTensors};
 use crate::buffer::BufferRange;
@@ -16,7 +16,7 @@ use std::sync::Mutex;
 
 const TRAINING: Mode = Mode::TRAINING;
 
-impl<E: Exchange> Synchronized<E> {
+impl<E: AsyncExchange> Synchronized<E> {
     /// The layer with a transport to the other replicas.
     pub fn new(batch_norm: &BatchNorm, exchange: E) -> Self {
         Self { batch_norm: batch_norm.clone(), exchange, records: Mutex::default() }
@@ -174,7 +174,7 @@ impl<E: Exchange> Synchronized<E> {
         };
         let head = Head::new(monoid, options);
         let message = head.encode(mask, &own);
-        let messages = self.exchange.all_gather(&message)?;
+        let messages = self.exchange.all_gather(&message).await?;
         let (rank, expected) = (self.exchange.rank(), self.exchange.replicas());
         if messages.len() != expected {
             return Err(SyncError::Messages { actual: messages.len(), expected });
@@ -226,7 +226,7 @@ impl<E: Exchange> Synchronized<E> {
             None => {
                 let usage =
                     wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-                create_buffer(context.device(), "records", bytes, usage)?
+                create_buffer(context.checked(), "records", bytes, usage)?
             }
         };
         Ok(Lease { range: context.range(buffer), pool: &self.records })

@@ -41,9 +41,6 @@ mod sources;
 mod synchronized;
 mod workspace;
 
-#[path = "../../crates/cli/src/run_case/mod.rs"]
-mod run_case;
-
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use wgpu_batchnorm::{Context, Schedule, Step, Traversal};

@@ -2,11 +2,10 @@
 
 use crate::Test;
 use crate::common::file;
-use crate::run_case::{RunError, run_case};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
 use wgpu_batchnorm::{Context, Schedule, Traversal};
-use wgpu_batchnorm_oracle::{Case, Kind, find_cases, judge};
+use wgpu_batchnorm_oracle::{Case, Kind, RunError, find_cases, judge, run_case};
 
 pub(crate) const TESTS: &[Test] = &[
     ("every_case_passes", every_case_passes),
@@ -29,7 +28,7 @@ fn every_case_passes(context: &Context) -> Result<(), Failed> {
             Kind::Moments { .. } => 2,
             _ => usize::MAX,
         };
-        match run_case(context, &case) {
+        match pollster::block_on(run_case(context, &case)) {
             Ok(outputs) => {
                 let verdict = judge(&case, &outputs);
                 if verdict.passed() && verdict.tensors.len() >= least {
@@ -61,7 +60,7 @@ fn every_case_passes_in_every_traversal(context: &Context) -> Result<(), Failed>
         let (mut passed, mut failed) = (0, Vec::new());
         for path in find_cases([file("tests/cases")])? {
             let case = Case::load(&path)?;
-            match run_case(&context, &case) {
+            match pollster::block_on(run_case(&context, &case)) {
                 Ok(outputs) if judge(&case, &outputs).passed() => passed += 1,
                 Ok(outputs) => failed.push(judge(&case, &outputs).to_string()),
                 Err(RunError::Inapplicable(_)) => {}

@@ -6,7 +6,6 @@ mod bench;
 mod environment;
 mod info;
 mod progress;
-mod run_case;
 mod state;
 mod traversal;
 mod tune;

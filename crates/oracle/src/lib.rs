@@ -2,7 +2,8 @@
 //!
 //! A case is a safetensors file with the inputs of one computation, the outputs expected of it and
 //! the bound each output must meet; `tests/cases/FORMAT.md` of the repository defines the format.
-//! This crate computes nothing itself and knows no GPU: whoever computes hands the outputs to [`judge`].
+//! Whoever computes hands the outputs to [`judge`]. With the feature `run`, `run_case` computes a case with the library
+//! on a device, and `Report` is its verdict as a line and as JSON; without, this crate knows no GPU.
 //!
 //! ```
 //! use wgpu_batchnorm_oracle::{Case, Outputs, find_cases, judge};
@@ -34,6 +35,10 @@ mod judge;
 mod meta;
 mod outputs;
 mod parse;
+#[cfg(feature = "run")]
+mod report;
+#[cfg(feature = "run")]
+mod run;
 mod tensor;
 
 pub use case::Case;
@@ -42,5 +47,9 @@ pub use find::find_cases;
 pub use judge::{CounterVerdict, Failure, TensorVerdict, Verdict, Worst, judge};
 pub use meta::{Activation, Dtype, Kind, Layout, Momentum, Order, Stats, Update};
 pub use outputs::{Output, Outputs, save_outputs};
+#[cfg(feature = "run")]
+pub use report::{Report, Tally, name_of};
+#[cfg(feature = "run")]
+pub use run::{RunError, run_case};
 pub use tensor::{Expected, Tensor};
 pub use wgpu_batchnorm_tensors::Damaged;

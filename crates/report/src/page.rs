@@ -151,9 +151,14 @@ fn swatch(key: &Key<'_>) -> Markup {
     }
 }
 
-/// The style sheet. Charts name their colours by those of the light page; here they get their values.
 fn style() -> String {
-    let mut rules = STYLE.to_owned();
+    [COLORS, STYLE, &chart_style()].concat()
+}
+
+/// The style rules of charts for a page of one's own. Charts name their colours by those of the light page; here they
+/// get their values, which are CSS variables: [`COLORS`] has them for light and dark.
+pub fn chart_style() -> String {
+    let mut rules = CHART_STYLE.to_owned();
     let named =
         [(INK, "ink"), (GRID, "grid"), (LIMIT, "limit")].map(|(color, name)| (color, name.to_owned()));
     let series = SERIES.into_iter().enumerate().map(|(index, color)| (color, format!("series-{index}")));
@@ -166,13 +171,17 @@ fn style() -> String {
     rules
 }
 
-const STYLE: &str = "
+/// The colours of a page and its charts, as CSS variables, for light and dark.
+pub const COLORS: &str = "
 :root{--paper:#fff;--ink:#1a1a1a;--soft:#5c5c5c;--grid:#ddd;--limit:#b00020;--panel:#f6f6f4;--mark:#b00020;
 --series-0:#0072b2;--series-1:#d55e00;--series-2:#009e73;--series-3:#cc79a7;--series-4:#e69f00;--series-5:#56b4e9;
 --series-6:#8c6bb1;--series-7:#7f7f7f}
 @media (prefers-color-scheme:dark){:root{--paper:#16181b;--ink:#e6e6e3;--soft:#a5a8ab;--grid:#34383d;--limit:#ff6b81;
 --panel:#1f2226;--mark:#ff8a9a;--series-0:#4aa8e0;--series-1:#f08a4b;--series-2:#3cc79c;--series-3:#e3a1c6;
 --series-4:#f2be4e;--series-5:#8ed0f5;--series-6:#b79be0;--series-7:#a8a8a8}}
+";
+
+const STYLE: &str = "
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}
 main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}
@@ -188,8 +197,6 @@ figure{margin:18px 0 30px}
 figcaption{font-weight:600;margin-bottom:4px}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;padding:0;margin:4px 0 8px}
 .legend svg{vertical-align:-2px}
-.chart svg{display:block;width:100%;height:auto}
-svg text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 .table{overflow-x:auto}
 table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 8px;text-align:left;white-space:nowrap;border-bottom:1px solid var(--grid)}
@@ -197,6 +204,11 @@ th{position:sticky;top:0;background:var(--paper)}
 .number{text-align:right}
 .doubtful{color:var(--mark)}
 @media print{main{max-width:none}}
+";
+
+const CHART_STYLE: &str = "
+.chart svg{display:block;width:100%;height:auto}
+svg text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 ";
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) fn ensure(program: &Utf8Path) -> anyhow::Result<()> {
     let Some(reason) = missing(program)? else { return Ok(()) };
     eprintln!("There is no adapter yet: {reason}");
     match System::current().remedy() {
-        Remedy::Apt => apt::install()?,
+        Remedy::Apt => apt::install(&apt::ADAPTER)?,
         Remedy::ByHand(advice) => bail!("no adapter. {advice}, and run this again."),
     }
     let Some(reason) = missing(program)? else { return Ok(()) };

@@ -1,12 +1,24 @@
-//! Installing Mesa's software adapter on Debian and Ubuntu, and fetching packages.
+//! Installing what Debian and Ubuntu have as packages, and fetching packages.
 
 use anyhow::{Context as _, bail};
 use cargo_metadata::camino::Utf8Path;
 use std::process::{Command, Stdio};
 
 const UPDATE: &[&str] = &["apt-get", "update"];
-const INSTALL: &[&str] =
-    &["apt-get", "install", "-y", "--no-install-recommends", "mesa-vulkan-drivers", "libvulkan1"];
+const INSTALL: &[&str] = &["apt-get", "install", "-y", "--no-install-recommends"];
+
+/// What can be installed: what it is, and Debian's packages that bring it.
+pub(crate) struct Software {
+    pub(crate) what: &'static str,
+    pub(crate) packages: &'static [&'static str],
+}
+
+/// An adapter for machines without a GPU.
+pub(crate) const ADAPTER: Software =
+    Software { what: "Mesa's software adapter", packages: &["mesa-vulkan-drivers", "libvulkan1"] };
+/// A browser, what drives it, and what runs the tests of the page.
+pub(crate) const BROWSER: Software =
+    Software { what: "a browser and Node.js", packages: &["chromium", "chromium-driver", "nodejs", "npm"] };
 
 /// Who runs apt.
 #[derive(Clone, Copy, Debug)]
@@ -40,18 +52,20 @@ impl Rights {
     }
 }
 
-/// Installs the adapter, or fails saying which command to run.
-pub(crate) fn install() -> anyhow::Result<()> {
+/// Installs it, or fails saying which command to run.
+pub(crate) fn install(software: &Software) -> anyhow::Result<()> {
     let rights = Rights::current();
-    let (Some(update), Some(install)) = (rights.command_line(UPDATE), rights.command_line(INSTALL)) else {
-        bail!("installing Mesa's software adapter takes root. {}", by_hand());
+    let (Some(update), Some(install)) =
+        (rights.command_line(UPDATE), rights.command_line(&software.command()))
+    else {
+        bail!("installing {} takes root. {}", software.what, software.by_hand());
     };
-    eprintln!("Installing Mesa's software adapter, package mesa-vulkan-drivers:");
+    eprintln!("Installing {}:", software.what);
     // Of several package sources one may be broken without being needed.
     if let Err(error) = run(&update) {
         eprintln!("{error:#}; going on with the package lists that are there");
     }
-    run(&install).with_context(by_hand)
+    run(&install).with_context(|| software.by_hand())
 }
 
 /// Fetches a package and unpacks it into `folder`, without installing it. Takes no rights.
@@ -81,8 +95,14 @@ fn run_in(folder: &Utf8Path, words: &[&str]) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { bail!("{line}: {status}") }
 }
 
-fn by_hand() -> String {
-    format!("Run this, then try again: sudo {} && sudo {}", UPDATE.join(" "), INSTALL.join(" "))
+impl Software {
+    fn command(&self) -> Vec<&'static str> {
+        [INSTALL, self.packages].concat()
+    }
+
+    fn by_hand(&self) -> String {
+        format!("Run this, then try again: sudo {} && sudo {}", UPDATE.join(" "), self.command().join(" "))
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +111,7 @@ mod tests {
 
     #[test]
     fn command_lines_fit_the_rights() {
-        let line = |rights: Rights| rights.command_line(INSTALL).map(|words| words.join(" "));
+        let line = |rights: Rights| rights.command_line(&ADAPTER.command()).map(|words| words.join(" "));
         let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
                        mesa-vulkan-drivers libvulkan1";
         assert_eq!(line(Rights::Root).as_deref(), Some(install));
@@ -103,6 +123,7 @@ mod tests {
     fn who_lacks_the_rights_is_told_the_command() {
         let expected = "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
                         mesa-vulkan-drivers libvulkan1";
-        assert!(by_hand().ends_with(expected), "{}", by_hand());
+        let by_hand = ADAPTER.by_hand();
+        assert!(by_hand.ends_with(expected), "{by_hand}");
     }
 }

@@ -10,6 +10,9 @@ mod passed_on;
 mod swiftshader;
 mod system;
 mod test;
+mod test_web;
+mod tools;
+mod web;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -33,6 +36,8 @@ enum Command {
     Bundle(bundle::Arguments),
     Msrv(msrv::Arguments),
     Swiftshader(swiftshader::Arguments),
+    Web(web::Arguments),
+    TestWeb(test_web::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
         Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Msrv(arguments) => msrv::run(&arguments),
         Command::Swiftshader(arguments) => swiftshader::run(&arguments),
+        Command::Web(arguments) => web::run(&arguments),
+        Command::TestWeb(arguments) => test_web::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -75,8 +82,9 @@ mod tests {
     fn an_unknown_command_lists_the_known_ones() {
         let error = Arguments::try_parse_from(["xtask", "build"]).map(|_| ());
         let error = error.map_err(|error| with_known_commands(error).to_string());
-        let lists =
-            |error: &String| error.contains("the commands are bench, test, bundle, msrv, swiftshader");
+        let lists = |error: &String| {
+            error.contains("the commands are bench, test, bundle, msrv, swiftshader, web, test-web")
+        };
         assert!(error.as_ref().is_err_and(lists), "{error:?}");
     }
 

@@ -3,7 +3,6 @@
 
 use super::accuracy::{Accuracy, Judge};
 use super::config::{Config, EPS};
-use super::copy::Copier;
 use super::data::Data;
 use super::eviction::Eviction;
 use super::features::Variation;
@@ -13,13 +12,14 @@ use super::scratch::Scratch;
 use super::shapes::BenchShape;
 use super::subject::Subject;
 use super::tensors::Turn;
-use super::timer::Timer;
 use super::turns::Cache;
 use anyhow::Context as _;
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 use wgpu_batchnorm::{BoundOperation, Context, Layout, Plan, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
+use wgpu_batchnorm_measure::copy::Copier;
+use wgpu_batchnorm_measure::timer::Timer;
 use wgpu_batchnorm_report::Summary;
 
 /// What all shapes are measured with.
@@ -214,7 +214,7 @@ impl Bench<'_> {
             next.set(index + 1);
             items.get(index).map_or(Ok(()), |item| record(item, pass))
         };
-        Timed::new(pass, moves, move |repeats| self.timer.time(repeats, &record))
+        Timed::new(pass, moves, move |repeats| pollster::block_on(self.timer.time(repeats, &record)))
     }
 
     /// Runs everything once in each round; with data the passes on the CPU too, whose times are returned

@@ -3,7 +3,6 @@
 mod accuracy;
 mod compare;
 pub(crate) mod config;
-pub(crate) mod copy;
 pub(crate) mod data;
 mod eviction;
 mod features;
@@ -18,7 +17,6 @@ pub(crate) mod selection;
 pub(crate) mod shapes;
 mod subject;
 pub(crate) mod tensors;
-pub(crate) mod timer;
 pub(crate) mod turns;
 
 use crate::environment::{Environment, write_json, write_text};
@@ -27,7 +25,6 @@ use crate::{adapter, progress};
 use anyhow::Context as _;
 use compare::Peers;
 use config::Config;
-use copy::Copier;
 use eviction::Eviction;
 use measure::{Bench, Measured};
 use report::{Note, Record};
@@ -39,9 +36,10 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use timer::Timer;
 use turns::{CACHE_MIB, Cache};
 use wgpu_batchnorm::{BatchNormError, DeviceError, Layout, UploadError};
+use wgpu_batchnorm_measure::copy::Copier;
+use wgpu_batchnorm_measure::timer::Timer;
 
 /// Check every result against the reference, then time all passes against a copy and the CPU baseline.
 #[derive(clap::Args)]
@@ -106,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     // This thread works too, instead of waking others and waiting for them.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     let copier = Copier::new(&context);
-    let timer = Timer::new(&context, &copier)?;
+    let timer = pollster::block_on(Timer::new(&context, &copier))?;
     let repetitions = arguments.repetitions.get();
     let cold = (!arguments.warm_cache).then_some(u64::from(arguments.cache_mib) << 20);
     let mut record = Record {

@@ -5,12 +5,12 @@ use super::config::Config;
 use super::row::{Pass, Row};
 use super::scratch;
 use super::shapes::layout_name;
-use super::timer::Clock;
 use crate::environment::Environment;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
 use wgpu_batchnorm::Layout;
+use wgpu_batchnorm_measure::timer::Clock;
 use wgpu_batchnorm_report::{WORTHLESS_SPREAD, geometric_mean, unit};
 
 /// Something about a shape that the rows do not say: why there are none, or what they leave out.

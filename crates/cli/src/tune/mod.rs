@@ -4,14 +4,12 @@ mod candidates;
 mod report;
 
 use crate::bench::config::Config;
-use crate::bench::copy::Copier;
 use crate::bench::data::Data;
 use crate::bench::measure::repeats_for;
 use crate::bench::memory;
 use crate::bench::selection::Selection;
 use crate::bench::shapes::{BenchShape, layout_name};
 use crate::bench::tensors::{Tensors, Turn};
-use crate::bench::timer::Timer;
 use crate::bench::turns::{CACHE_MIB, Cache};
 use crate::environment::{Environment, write_json};
 use crate::{adapter, progress};
@@ -24,6 +22,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgpu_batchnorm::{BatchNorm, BatchNormError, BoundOperation, Context, Layout, PlanError, Schedule};
+use wgpu_batchnorm_measure::copy::Copier;
+use wgpu_batchnorm_measure::timer::Timer;
 use wgpu_batchnorm_report::Summary;
 
 /// Measure the plans that the cost model chooses beside others.
@@ -75,7 +75,7 @@ struct Entrant {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let context = adapter::open(arguments.adapter.as_deref())?;
-    let timer = Timer::new(&context, &Copier::new(&context))?;
+    let timer = pollster::block_on(Timer::new(&context, &Copier::new(&context)))?;
     let shapes = arguments.selection.shapes(&context)?;
     let layouts = arguments.selection.layouts();
     let environment = Environment::of(&context);
@@ -201,11 +201,11 @@ fn measure(timer: &Timer, entrants: &mut [&mut Entrant], repetitions: usize) -> 
     for round in 0..WARM_UPS + repetitions {
         for entrant in &mut *entrants {
             let Entrant { operations, repeats, seconds, .. } = &mut **entrant;
-            let time = timer.time(*repeats, &|pass| {
+            let time = pollster::block_on(timer.time(*repeats, &|pass| {
                 turn.set(turn.get() + 1);
                 let index = turn.get() % operations.len().max(1);
                 operations.get(index).map_or(Ok(()), |operation| Ok(operation.record(&mut *pass)?))
-            })?;
+            }))?;
             if round < WARM_UPS {
                 *repeats = repeats_for(time);
             } else {

@@ -1,11 +1,10 @@
 //! Where `--save-outputs` writes, without ever writing over a case.
 
-use crate::verify::report::name_of;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use wgpu_batchnorm_oracle::{Outputs, save_outputs};
+use wgpu_batchnorm_oracle::{Outputs, name_of, save_outputs};
 
 /// A folder for outputs.
 pub(crate) struct Destination {

@@ -1,20 +1,17 @@
 //! `batchnorm verify`: oracle cases, computed on an adapter and judged.
 
 mod destination;
-mod report;
 
 use crate::environment::{Environment, write_json};
-use crate::run_case::{RunError, run_case};
 use crate::traversal::Forced;
 use crate::{adapter, progress};
 use destination::Destination;
-use report::{Report, Tally};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgpu_batchnorm::Context;
-use wgpu_batchnorm_oracle::{Case, find_cases, judge};
+use wgpu_batchnorm_oracle::{Case, Report, Tally, find_cases, name_of, run_case};
 
 /// Run oracle cases on the adapter and judge the results by the bounds that the cases state.
 #[derive(clap::Args)]
@@ -64,11 +61,11 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     let environment = Environment::of(&context);
     writeln!(out, "{} on {}", counted(paths.len(), "case"), environment.adapter)?;
 
-    let width = paths.iter().map(|path| report::name_of(path).chars().count()).max().unwrap_or(0);
+    let width = paths.iter().map(|path| name_of(path).chars().count()).max().unwrap_or(0);
     let bar = progress::bar(paths.len());
     let mut cases = Vec::with_capacity(paths.len());
     for path in &paths {
-        bar.set_message(report::name_of(path));
+        bar.set_message(name_of(path));
         let report = verify(&context, path, destination.as_ref());
         bar.suspend(|| report.write(width, out))?;
         bar.inc(1);
@@ -90,19 +87,14 @@ fn verify(context: &Context, path: &Path, destination: Option<&Destination>) -> 
         Ok(case) => case,
         Err(error) => return Report::failed(path, error.to_string()),
     };
-    let outputs = match run_case(context, &case) {
-        Ok(outputs) => outputs,
-        Err(RunError::Unsupported(reason) | RunError::Inapplicable(reason)) => {
-            return Report::skipped(path, reason);
-        }
-        Err(RunError::Failed(error)) => return Report::failed(path, error.to_string()),
-    };
+    let result = pollster::block_on(run_case(context, &case));
     // Also what fails is saved: that is when one wants to look at it.
-    let saved = destination.map(|destination| destination.save(path, &outputs)).transpose();
-    match saved {
-        Err(error) => Report::failed(path, format!("{error:#}")),
-        Ok(_) if case.is_judged() => Report::judged(path, &judge(&case, &outputs)),
-        Ok(saved) => Report::computed(path, &outputs, saved.as_deref()),
+    let outputs = result.as_ref().ok();
+    let saved = destination.zip(outputs).map(|(destination, outputs)| destination.save(path, outputs));
+    match (saved.transpose(), outputs) {
+        (Err(error), _) => Report::failed(path, format!("{error:#}")),
+        (Ok(saved), Some(outputs)) if !case.is_judged() => Report::computed(path, outputs, saved.as_deref()),
+        (Ok(_), _) => Report::of(path, &case, &result),
     }
 }
 

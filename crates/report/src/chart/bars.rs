@@ -44,6 +44,10 @@ const BOTTOM: i32 = 52;
 /// Of the groups' labels, and of the texts behind the longest bar.
 const LEFT: i32 = 190;
 const RIGHT: i32 = 150;
+/// Of the bars, however narrow the chart is.
+const LEAST_ROOM: i32 = 40;
+/// Pixels of a character at most, on average.
+const WIDE_CHARACTER: i32 = 7;
 /// Characters that fit in [`LEFT`].
 const MOST_LABEL: usize = 28;
 
@@ -53,29 +57,41 @@ impl BarChart {
     /// # Errors
     /// [`ChartError`] if there is no bar.
     pub fn svg(&self) -> Result<String, ChartError> {
+        self.svg_of_width(WIDTH)
+    }
+
+    /// The chart as an SVG element of this width, for a place where text of the usual one would be too small.
+    ///
+    /// # Errors
+    /// [`ChartError`] if there is no bar.
+    pub fn svg_of_width(&self, width: u32) -> Result<String, ChartError> {
         let bars: usize = self.groups.iter().map(|group| group.bars.len()).sum();
         if bars == 0 {
             return Err(ChartError::Empty { name: self.name.clone() });
         }
         let height = TOP + BOTTOM + bars as i32 * BAR + self.groups.len() as i32 * GAP;
         let mut svg = String::new();
-        self.draw(&mut svg, height).map_err(|reason| ChartError::Draw { name: self.name.clone(), reason })?;
+        self.draw(&mut svg, (width, height))
+            .map_err(|reason| ChartError::Draw { name: self.name.clone(), reason })?;
         Ok(with_label(&svg, &self.name))
     }
 
-    fn draw(&self, svg: &mut String, height: i32) -> Result<(), String> {
+    fn draw(&self, svg: &mut String, (width, height): (u32, i32)) -> Result<(), String> {
         let text = |error: DrawingAreaErrorKind<_>| error.to_string();
         let values = self.groups.iter().flat_map(|group| group.bars.iter().map(|bar| bar.value));
         let finite = values.chain(self.limit).filter(|value| value.is_finite());
         let longest = finite.fold(f64::MIN_POSITIVE, f64::max);
-        let at =
-            |value: f64| LEFT + (value / longest * f64::from(WIDTH as i32 - LEFT - RIGHT)).round() as i32;
+        let (left, right) = self.margins(width);
+        let room = (width as i32 - left - right).max(LEAST_ROOM);
+        let at = |value: f64| left + (value / longest * f64::from(room)).round() as i32;
         let style =
             |horizontal, vertical| (FONT, TEXT).into_font().color(&INK).pos(Pos::new(horizontal, vertical));
 
-        let area = SVGBackend::with_string(svg, (WIDTH, height as u32)).into_drawing_area();
+        let area = SVGBackend::with_string(svg, (width, height as u32)).into_drawing_area();
         let bottom = height - BOTTOM;
-        for tick in ticks(longest) {
+        // A number takes some 40 pixels.
+        let every = if room < 6 * 45 { 2 } else { 1 };
+        for tick in ticks(longest).into_iter().step_by(every) {
             let x = at(tick);
             area.draw(&PathElement::new([(x, TOP), (x, bottom)], GRID)).map_err(text)?;
             for (y, side) in [(TOP - 6, VPos::Bottom), (bottom + 8, VPos::Top)] {
@@ -88,18 +104,18 @@ impl BarChart {
             let x = at(limit);
             area.draw(&PathElement::new([(x, TOP), (x, bottom)], LIMIT.stroke_width(2))).map_err(text)?;
         }
-        let middle = (LEFT + WIDTH as i32 - RIGHT) / 2;
+        let middle = (left + width as i32 - right) / 2;
         let label = Text::new(self.label.clone(), (middle, bottom + 30), style(HPos::Center, VPos::Top));
         area.draw(&label).map_err(text)?;
 
         let mut y = TOP + GAP / 2;
         for BarGroup { label, bars } in &self.groups {
             let tall = bars.len() as i32 * BAR;
-            let place = (LEFT - 8, y + tall / 2);
+            let place = (left - 8, y + tall / 2);
             area.draw(&Text::new(shortened(label), place, style(HPos::Right, VPos::Center))).map_err(text)?;
             for Bar { color, value, text: said, .. } in bars {
-                let end = if value.is_finite() { at(value.max(0.0)).max(LEFT + 1) } else { LEFT + 1 };
-                let corners = [(LEFT, y + 1), (end, y + BAR - 1)];
+                let end = if value.is_finite() { at(value.max(0.0)).max(left + 1) } else { left + 1 };
+                let corners = [(left, y + 1), (end, y + BAR - 1)];
                 area.draw(&Rectangle::new(corners, series(*color).filled())).map_err(text)?;
                 let place = (end + 5, y + BAR / 2);
                 area.draw(&Text::new(said.clone(), place, style(HPos::Left, VPos::Center))).map_err(text)?;
@@ -107,8 +123,22 @@ impl BarChart {
             }
             y += GAP;
         }
-        area.draw(&PathElement::new([(LEFT, TOP), (LEFT, bottom)], INK)).map_err(text)?;
+        area.draw(&PathElement::new([(left, TOP), (left, bottom)], INK)).map_err(text)?;
         area.present().map_err(text)
+    }
+
+    /// Of the groups' labels and of the bars' texts: in a narrow chart no more than they take.
+    fn margins(&self, width: u32) -> (i32, i32) {
+        if width >= WIDTH {
+            return (LEFT, RIGHT);
+        }
+        let room_of = |texts: &mut dyn Iterator<Item = &str>| {
+            texts.map(|text| text.chars().count() as i32 * WIDE_CHARACTER).max().unwrap_or(0) + 14
+        };
+        let labels = room_of(&mut self.groups.iter().map(|group| group.label.as_str()));
+        let texts =
+            room_of(&mut self.groups.iter().flat_map(|group| &group.bars).map(|bar| bar.text.as_str()));
+        (labels.min(LEFT), texts.min(RIGHT))
     }
 }
 
@@ -161,6 +191,18 @@ mod tests {
             assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= BAR), "{heights:?}");
         }
         assert!(matches!(chart(3, 0).svg(), Err(ChartError::Empty { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn a_narrow_chart_has_room_for_its_bars() -> Result<(), ChartError> {
+        let svg = chart(2, 2).svg_of_width(360)?;
+        let widths = svg
+            .split("<rect ")
+            .skip(1)
+            .filter_map(|rect| rect.split("width=\"").nth(1)?.split('"').next()?.parse().ok());
+        let widths: Vec<i32> = widths.collect();
+        assert!(widths.len() == 4 && widths.iter().any(|&width| width > 150), "{widths:?}");
         Ok(())
     }
 

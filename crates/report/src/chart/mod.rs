@@ -2,9 +2,13 @@
 //! colours that they are drawn with are only names for those of the page, which has them for light and dark.
 
 mod bars;
+mod curves;
+mod histograms;
 mod plane;
 
 pub use bars::{Bar, BarChart, BarGroup};
+pub use curves::{Curve, Curves};
+pub use histograms::{HistogramRow, Histograms};
 pub use plane::{Axis, Mark, Plane, Points};
 
 use plotters::style::RGBColor;

@@ -115,14 +115,14 @@ fn drawable(point: &&(f64, f64)) -> bool {
 
 /// A logarithmic axis. plotters' own labels decades alone, of which a chart may show one or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Decades {
+pub(super) struct Decades {
     first: f64,
     last: f64,
 }
 
 impl Decades {
     /// With room for all of them, and a margin.
-    fn around(numbers: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn around(numbers: impl Iterator<Item = f64>) -> Self {
         let (mut first, mut last) = (f64::INFINITY, 0.0f64);
         for number in numbers {
             (first, last) = (first.min(number), last.max(number));
@@ -142,8 +142,9 @@ impl Decades {
                 .filter(|tick| (self.first..=self.last).contains(tick))
                 .collect()
         };
-        let choices = [(&[1.0, 2.0, 5.0][..], 1), (&[1.0, 3.0], 1), (&[1.0], 1), (&[1.0], 2), (&[1.0], 3)];
-        let mut choices = choices.into_iter().map(|(digits, every)| of(digits, every));
+        let every_power = [1, 2, 3, 5, 10, 20, 50, 100].into_iter().map(|every| (&[1.0][..], every));
+        let choices = [(&[1.0, 2.0, 5.0][..], 1), (&[1.0, 3.0], 1)].into_iter().chain(every_power);
+        let mut choices = choices.map(|(digits, every)| of(digits, every));
         choices.find(|ticks| ticks.len() <= most).unwrap_or_default()
     }
 }
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn axes_have_a_few_ticks_whatever_they_span() {
-        for (first, last) in [(1.0, 1.0), (3.0, 4.0), (1e4, 1e8), (1e-9, 1e9), (2.0, 30.0)] {
+        for (first, last) in [(1.0, 1.0), (3.0, 4.0), (1e4, 1e8), (1e-9, 1e9), (2.0, 30.0), (1e-8, 1e38)] {
             let axis = Decades::around([first, last].into_iter());
             let ticks = axis.ticks(12);
             assert!((2..=12).contains(&ticks.len()), "{first} to {last}: {ticks:?}");

@@ -4,13 +4,13 @@ use super::{
     AnyError, Maker, NoChoice, forced, insert_batch, insert_running, insert_tensors, layout, options, range,
     running_values, submit,
 };
+use crate::{Case, Kind, Outputs, Stats, Update};
 use wgpu_batchnorm::{
     Accumulation, BackwardTensors, BatchNorm, BatchNormError, Context, ForwardTensors, GivenStatistics, Mask,
     Mode, RunningStatistics, Shape, Source, Tensor,
 };
-use wgpu_batchnorm_oracle::{Case, Kind, Outputs, Stats, Update};
 
-pub(super) fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
+pub(super) async fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     let sizes = case.output_shape("y");
     let shape = Shape::new(&sizes, layout(case))?;
     let channels = shape.channels();
@@ -77,12 +77,13 @@ pub(super) fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     })?;
 
     let mut outputs = Outputs::default();
-    insert_tensors(&mut outputs, &sizes, [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)])?;
-    insert_tensors(&mut outputs, &[channels], [("dweight", dweight), ("dbias", dbias)])?;
+    insert_tensors(&mut outputs, &sizes, [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)])
+        .await?;
+    insert_tensors(&mut outputs, &[channels], [("dweight", dweight), ("dbias", dbias)]).await?;
     if source == Source::Batch && !matches!(case.kind, Kind::Ghost { .. }) {
-        insert_batch(&mut outputs, context, &saved)?;
+        insert_batch(&mut outputs, context, &saved).await?;
     }
     // Those of a case with given statistics stay as they are, and are not among its outputs.
-    insert_running(&mut outputs, context, case, running.filter(|_| source != Source::Given))?;
+    insert_running(&mut outputs, context, case, running.filter(|_| source != Source::Given)).await?;
     Ok(outputs)
 }

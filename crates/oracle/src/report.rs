@@ -4,7 +4,8 @@ use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
-use wgpu_batchnorm_oracle::{Outputs, TensorVerdict, Verdict};
+
+use crate::{Case, Outputs, RunError, TensorVerdict, Verdict, judge};
 
 /// What became of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -19,7 +20,7 @@ enum Status {
 
 /// The verdict on a case.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     case: String,
     path: String,
     verdict: Status,
@@ -32,7 +33,7 @@ pub(crate) struct Report {
     worst_against_torch: Option<Worst>,
     tensors: Vec<TensorReport>,
     /// What a failure is printed with, a line each.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     details: Vec<String>,
 }
 
@@ -57,23 +58,38 @@ struct TensorReport {
 }
 
 impl Report {
-    pub(crate) fn failed(path: &Path, reason: String) -> Self {
+    /// A case that has no outputs.
+    pub fn failed(path: &Path, reason: String) -> Self {
         Self::new(path, Status::Failed, Some(reason))
     }
 
-    pub(crate) fn skipped(path: &Path, reason: String) -> Self {
+    /// A case that this version does not compute.
+    pub fn skipped(path: &Path, reason: String) -> Self {
         Self::new(path, Status::Skipped, Some(reason))
     }
 
     /// A case without expected values.
-    pub(crate) fn computed(path: &Path, outputs: &Outputs, saved: Option<&Path>) -> Self {
+    pub fn computed(path: &Path, outputs: &Outputs, saved: Option<&Path>) -> Self {
         let names: Vec<_> = outputs.tensors.keys().map(String::as_str).collect();
         let saved = saved.map_or("not saved".to_owned(), |path| format!("saved in {}", path.display()));
         let reason = format!("no expected values; {} {saved}", names.join(", "));
         Self::new(path, Status::Computed, Some(reason))
     }
 
-    pub(crate) fn judged(path: &Path, verdict: &Verdict) -> Self {
+    /// The report on what [`run_case`](crate::run_case) returned for `case`, which is the one in the file at `path`.
+    pub fn of(path: &Path, case: &Case, result: &Result<Outputs, RunError>) -> Self {
+        match result {
+            Err(RunError::Unsupported(reason) | RunError::Inapplicable(reason)) => {
+                Self::skipped(path, reason.clone())
+            }
+            Err(RunError::Failed(error)) => Self::failed(path, error.to_string()),
+            Ok(outputs) if case.is_judged() => Self::judged(path, &judge(case, outputs)),
+            Ok(outputs) => Self::computed(path, outputs, None),
+        }
+    }
+
+    /// A case whose outputs were compared with what it expects.
+    pub fn judged(path: &Path, verdict: &Verdict) -> Self {
         let status = if verdict.passed() { Status::Passed } else { Status::Failed };
         let tensors = || verdict.tensors.iter();
         let failures = tensors().filter(|tensor| !tensor.passed()).map(ToString::to_string);
@@ -101,8 +117,16 @@ impl Report {
         }
     }
 
+    /// Whether it passed, or was computed without anything to compare with.
+    pub fn passed(&self) -> bool {
+        matches!(self.verdict, Status::Passed | Status::Computed)
+    }
+
     /// Writes the line of the case, its name padded to `width`, and those of what failed in it.
-    pub(crate) fn write(&self, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As `out` has them.
+    pub fn write(&self, width: usize, out: &mut dyn Write) -> io::Result<()> {
         let verdict = match self.verdict {
             Status::Passed => "passed",
             Status::Failed => "FAILED",
@@ -145,14 +169,18 @@ impl From<&TensorVerdict> for TensorReport {
 
 /// How many cases passed, failed and were skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Tally {
-    passed: usize,
-    pub(crate) failed: usize,
-    skipped: usize,
+pub struct Tally {
+    /// Also those that expect nothing.
+    pub passed: usize,
+    /// Those with an error beyond its bound, or without outputs.
+    pub failed: usize,
+    /// Those that this version does not compute.
+    pub skipped: usize,
 }
 
 impl Tally {
-    pub(crate) fn of(reports: &[Report]) -> Self {
+    /// The count of these.
+    pub fn of(reports: &[Report]) -> Self {
         let count =
             |wanted: &[Status]| reports.iter().filter(|report| wanted.contains(&report.verdict)).count();
         Self {
@@ -170,6 +198,6 @@ impl fmt::Display for Tally {
 }
 
 /// The name of the case in a file: the file's, without its extension.
-pub(crate) fn name_of(path: &Path) -> String {
+pub fn name_of(path: &Path) -> String {
     path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -6,7 +6,7 @@ use wgpu_batchnorm::{BufferRange, Context, wgpu};
 const VECTOR_BYTES: u64 = 16;
 
 /// The variants of the copy kernel, compiled.
-pub(crate) struct Copier {
+pub struct Copier {
     context: Context,
     variants: Vec<Variant>,
 }
@@ -18,14 +18,15 @@ struct Variant {
 }
 
 /// A variant bound to two ranges.
-pub(crate) struct Copy {
+pub struct Copy {
     pipeline: wgpu::ComputePipeline,
     /// Of each part of the ranges that one binding can hold.
     parts: Vec<(wgpu::BindGroup, [u32; 2])>,
 }
 
 impl Copier {
-    pub(crate) fn new(context: &Context) -> Self {
+    /// Compiles them.
+    pub fn new(context: &Context) -> Self {
         let device = context.device();
         let module = device.create_shader_module(wgpu::include_wgsl!("copy.wgsl"));
         let variant = |(entry_point, per_invocation): (&str, u64), lanes: u32| {
@@ -50,12 +51,12 @@ impl Copier {
 
     /// Every variant, bound to copy `from` to `to`, which are equally long: up to 15 bytes at the end
     /// that fill no vector are left out.
-    pub(crate) fn bind(&self, from: &BufferRange, to: &BufferRange) -> Vec<Copy> {
+    pub fn bind(&self, from: &BufferRange, to: &BufferRange) -> Vec<Copy> {
         self.variants.iter().map(|variant| self.bind_variant(variant, from, to)).collect()
     }
 
     /// The same for several pairs of ranges that take turns: of each variant, the copies of all pairs.
-    pub(crate) fn bind_turns<'a>(
+    pub fn bind_turns<'a>(
         &self,
         pairs: impl Iterator<Item = (&'a BufferRange, &'a BufferRange)> + Clone,
     ) -> Vec<Vec<Copy>> {
@@ -86,7 +87,8 @@ impl Copier {
 }
 
 impl Copy {
-    pub(crate) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+    /// Records the copy.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline);
         for (group, [x, y]) in &self.parts {
             pass.set_bind_group(0, group, &[]);

@@ -1,18 +1,18 @@
-//! Kind `sync`: replicas on devices of their own, each in a thread.
+//! Kind `sync`: replicas on devices of their own, each a task.
 
 use super::{
     AnyError, Maker, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
 };
+use crate::{Case, Outputs};
+use futures_util::future::join_all;
 use std::ops::Range;
-use std::sync::mpsc;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, GradientsWithoutSamples, InProcess,
+    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, GradientsWithoutSamples, InTasks,
     RunningStatistics, SavedStatistics, Shape, Synchronized, Tensor, WithoutSamples,
 };
-use wgpu_batchnorm_oracle::{Case, Outputs};
 
 /// Tensors of x's size are joined along N; everything per channel must have the same bits on each replica.
-pub(super) fn run(context: &Context, case: &Case, replicas: &[usize]) -> Result<Outputs, AnyError> {
+pub(super) async fn run(context: &Context, case: &Case, replicas: &[usize]) -> Result<Outputs, AnyError> {
     let mut first = 0;
     let parts: Vec<Range<usize>> = replicas
         .iter()
@@ -21,23 +21,14 @@ pub(super) fn run(context: &Context, case: &Case, replicas: &[usize]) -> Result<
             first - samples..first
         })
         .collect();
-    let (sender, results) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for (end, part) in InProcess::group(replicas.len()).into_iter().zip(&parts) {
-            let sender = sender.clone();
-            scope.spawn(move || {
-                let rank = wgpu_batchnorm::Exchange::rank(&end);
-                let result = of_rank(context, rank).and_then(|context| replica(&context, case, end, part));
-                // Nobody waits any more if the receiver is gone.
-                let _ = sender.send((rank, result));
-            });
-        }
+    let ends = InTasks::group(replicas.len()).into_iter();
+    let tasks = ends.zip(&parts).enumerate().map(|(rank, (end, part))| async move {
+        let context = of_rank(context, rank).await?;
+        replica(&context, case, end, part).await
     });
-    drop(sender);
-    let mut results: Vec<_> = results.into_iter().collect();
-    results.sort_by_key(|(rank, _)| *rank);
+    let results = join_all(tasks).await;
     let mut joined: Option<Outputs> = None;
-    for (rank, outputs) in results {
+    for (rank, outputs) in results.into_iter().enumerate() {
         let outputs = outputs.map_err(|error| format!("replica {rank}: {error}"))?;
         joined = Some(match joined {
             None => outputs,
@@ -54,11 +45,11 @@ pub(super) fn run(context: &Context, case: &Case, replicas: &[usize]) -> Result<
 }
 
 /// The context for the first replica; for the others a new device of the same adapter.
-fn of_rank(context: &Context, rank: usize) -> Result<Context, AnyError> {
+async fn of_rank(context: &Context, rank: usize) -> Result<Context, AnyError> {
     if rank == 0 {
         return Ok(context.clone());
     }
-    Ok(pollster::block_on(Context::with_adapter_named(&context.device().adapter_info().name))?)
+    Ok(Context::with_adapter_named(&context.device().adapter_info().name).await?)
 }
 
 fn join(mut joined: Outputs, other: Outputs) -> Result<Outputs, AnyError> {
@@ -76,10 +67,10 @@ fn join(mut joined: Outputs, other: Outputs) -> Result<Outputs, AnyError> {
 }
 
 /// One replica's part of the batch, forward and backward.
-fn replica(
+async fn replica(
     context: &Context,
     case: &Case,
-    end: InProcess,
+    end: InTasks,
     samples: &Range<usize>,
 ) -> Result<Outputs, AnyError> {
     let mut sizes = case.output_shape("y");
@@ -110,9 +101,9 @@ fn replica(
     let mut outputs = Outputs::default();
     if samples.is_empty() {
         let tensors = WithoutSamples { parameters: [weight, bias], running: running.as_ref(), saved: &saved };
-        pollster::block_on(synchronized.submit_forward_without_samples(&tensors))?;
+        synchronized.submit_forward_without_samples(&tensors).await?;
         let tensors = GradientsWithoutSamples { saved: &saved, dweight: dweight_range, dbias: dbias_range };
-        pollster::block_on(synchronized.submit_backward_without_samples(&tensors))?;
+        synchronized.submit_backward_without_samples(&tensors).await?;
         for name in ["y", "dx"].into_iter().chain(case.input("residual").map(|_| "dresidual")) {
             outputs.insert(name, sizes.clone(), Vec::new());
         }
@@ -130,7 +121,7 @@ fn replica(
             residual: residual.as_ref().map(range),
             ..ForwardTensors::new(range(&x), range(&y), &saved)
         };
-        pollster::block_on(synchronized.submit_forward(&shape, &forward))?;
+        synchronized.submit_forward(&shape, &forward).await?;
         let backward = BackwardTensors {
             residual: residual.as_ref().map(range),
             dx: Some(range(&dx)),
@@ -139,12 +130,12 @@ fn replica(
             dbias: dbias_range,
             ..BackwardTensors::new(range(&x), range(&dy), &saved)
         };
-        pollster::block_on(synchronized.submit_backward(&shape, &backward))?;
+        synchronized.submit_backward(&shape, &backward).await?;
         let tensors = [("y", Some(y)), ("dx", Some(dx)), ("dresidual", dresidual)];
-        insert_tensors(&mut outputs, &sizes, tensors)?;
+        insert_tensors(&mut outputs, &sizes, tensors).await?;
     }
-    insert_tensors(&mut outputs, &[channels], [("dweight", dweight), ("dbias", dbias)])?;
-    insert_batch(&mut outputs, context, &saved)?;
-    insert_running(&mut outputs, context, case, running)?;
+    insert_tensors(&mut outputs, &[channels], [("dweight", dweight), ("dbias", dbias)]).await?;
+    insert_batch(&mut outputs, context, &saved).await?;
+    insert_running(&mut outputs, context, case, running).await?;
     Ok(outputs)
 }

@@ -1,21 +1,22 @@
 //! How long the adapter takes: by its own timestamps where it has them and they agree with the clock on
 //! the wall, otherwise from submission to completion.
 
-use super::copy::Copier;
+use crate::copy::Copier;
 use anyhow::Context as _;
+use futures_channel::oneshot;
 use serde::Serialize;
 use std::fmt;
-use std::time::Instant;
+use web_time::Instant;
 use wgpu_batchnorm::{Context, Layout, Shape, Tensor, wgpu};
 use wgpu_batchnorm_report::median;
 
 /// Records what is timed into a pass.
-pub(crate) type Recording<'a> = dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a;
+pub type Recording<'a> = dyn Fn(&mut wgpu::ComputePass<'_>) -> anyhow::Result<()> + 'a;
 
 /// Where times come from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
-pub(crate) enum Clock {
+pub enum Clock {
     /// Timestamp queries at both ends of a compute pass.
     Timestamps {
         /// Of a pass of milliseconds: its time by timestamps over that from submission to completion.
@@ -42,7 +43,7 @@ impl fmt::Display for Clock {
 }
 
 /// Measures compute passes on one adapter.
-pub(crate) struct Timer {
+pub struct Timer {
     context: Context,
     queries: Option<Queries>,
     clock: Clock,
@@ -70,23 +71,30 @@ const BELIEVABLE: std::ops::Range<f64> = 0.5..1.05;
 
 impl Timer {
     /// A timer with the best clock that the adapter has; finds out by copying 64 MiB.
-    pub(crate) fn new(context: &Context, copier: &Copier) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn new(context: &Context, copier: &Copier) -> anyhow::Result<Self> {
         let queries = Queries::new(context);
         let clock = Clock::Wall { reason: "the adapter offers no timestamp queries".to_owned() };
         let mut timer = Self { context: context.clone(), queries, clock };
         if timer.queries.is_some() {
-            timer.clock = timer.calibrate(copier)?;
+            timer.clock = timer.calibrate(copier).await?;
         }
         Ok(timer)
     }
 
-    pub(crate) fn clock(&self) -> &Clock {
+    /// Where its times come from.
+    pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
     /// Seconds that one run takes of what `record` records, which is recorded `repeats` times into a pass.
-    pub(crate) fn time(&self, repeats: u32, record: &Recording<'_>) -> anyhow::Result<f64> {
-        let reading = self.read(repeats, record)?;
+    ///
+    /// # Errors
+    /// As `record` has them, or if the device fails.
+    pub async fn time(&self, repeats: u32, record: &Recording<'_>) -> anyhow::Result<f64> {
+        let reading = self.read(repeats, record).await?;
         let seconds = match (&self.clock, reading.timestamps) {
             (Clock::Timestamps { .. }, Some(seconds)) => seconds,
             _ => reading.wall,
@@ -94,26 +102,24 @@ impl Timer {
         Ok(seconds / f64::from(repeats))
     }
 
-    fn calibrate(&self, copier: &Copier) -> anyhow::Result<Clock> {
+    async fn calibrate(&self, copier: &Copier) -> anyhow::Result<Clock> {
         let shape = Shape::new(&[1, 1 << 24], Layout::ChannelsLast)?;
         let (from, to) = (Tensor::zeros(&self.context, shape)?, Tensor::zeros(&self.context, shape)?);
         let copies = copier.bind(from.range(), to.range());
         let copy = copies.first().context("there is no copy kernel")?;
-        let read = |repeats| {
-            self.read(repeats, &|pass| {
-                copy.record(pass);
-                Ok(())
-            })
+        let record: &Recording<'_> = &|pass| {
+            copy.record(pass);
+            Ok(())
         };
         // Memory that is touched for the first time is slow.
-        read(1)?;
+        self.read(1, record).await?;
         let mut repeats = 1;
-        while read(repeats)?.wall < TEST_SECONDS && repeats < MOST_REPEATS {
+        while self.read(repeats, record).await?.wall < TEST_SECONDS && repeats < MOST_REPEATS {
             repeats *= 2;
         }
         let mut shares = Vec::new();
         for _ in 0..5 {
-            let Reading { wall, timestamps } = read(repeats)?;
+            let Reading { wall, timestamps } = self.read(repeats, record).await?;
             shares.push(timestamps.unwrap_or(0.0) / wall);
         }
         let share_of_wall = median(&mut shares);
@@ -125,7 +131,7 @@ impl Timer {
         })
     }
 
-    fn read(&self, repeats: u32, record: &Recording<'_>) -> anyhow::Result<Reading> {
+    async fn read(&self, repeats: u32, record: &Recording<'_>) -> anyhow::Result<Reading> {
         let (device, queue) = (self.context.device(), self.context.queue());
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("bench") };
         let mut encoder = device.create_command_encoder(&descriptor);
@@ -143,11 +149,30 @@ impl Timer {
         let commands = encoder.finish();
         let start = Instant::now();
         queue.submit([commands]);
-        device.poll(wgpu::PollType::wait_indefinitely())?;
+        done(device, queue).await?;
         let wall = start.elapsed().as_secs_f64();
-        let timestamps = self.queries.as_ref().map(|queries| queries.seconds(device, queue)).transpose()?;
+        let timestamps = match &self.queries {
+            Some(queries) => Some(queries.seconds(device, queue).await?),
+            None => None,
+        };
         Ok(Reading { wall, timestamps })
     }
+}
+
+/// Waits for everything that was submitted.
+async fn done(device: &wgpu::Device, queue: &wgpu::Queue) -> anyhow::Result<()> {
+    let (sender, done) = oneshot::channel();
+    queue.on_submitted_work_done(|| {
+        let _ = sender.send(());
+    });
+    drive(device)?;
+    Ok(done.await?)
+}
+
+/// Drives the queue until it is empty, where that is not the browser's task.
+fn drive(device: &wgpu::Device) -> anyhow::Result<()> {
+    device.poll(wgpu::PollType::wait_indefinitely())?;
+    Ok(())
 }
 
 impl Queries {
@@ -176,15 +201,19 @@ impl Queries {
     }
 
     /// Seconds between the two timestamps, fetched by a submission of their own, which is not timed.
-    fn seconds(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> anyhow::Result<f64> {
+    async fn seconds(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> anyhow::Result<f64> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("bench.timestamps") };
         let mut encoder = device.create_command_encoder(&descriptor);
         encoder.resolve_query_set(&self.set, 0..2, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.readback, 0, self.readback.size());
         queue.submit([encoder.finish()]);
-        // A failure shows when the range is asked for.
-        self.readback.map_async(wgpu::MapMode::Read, .., |_| ());
-        device.poll(wgpu::PollType::wait_indefinitely())?;
+        let (sender, mapped) = oneshot::channel();
+        self.readback.map_async(wgpu::MapMode::Read, .., |result| {
+            // Nobody waits any more if the receiver is gone.
+            let _ = sender.send(result);
+        });
+        drive(device)?;
+        mapped.await??;
         let view = self.readback.get_mapped_range(..)?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
         drop(view);

@@ -1,26 +1,26 @@
-//! Runs an oracle case through the recording path of the library.
+//! Runs a case through the recording path of the library, which computes it on a device.
 //!
-//! Uses public items of the library and the oracle only, and nothing else of this program, so that
-//! the tests of the library can include this folder.
+//! Nothing here blocks, so that it runs in a browser too.
 
 mod others;
 mod pass;
 mod sync;
 
+use crate as oracle;
+use crate::{Case, Kind, Outputs};
 use std::error::Error;
 use std::fmt;
 use wgpu_batchnorm::{
     Activation, BatchNormError, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, PlanError,
     RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor, Traversal,
 };
-use wgpu_batchnorm_oracle as oracle;
-use wgpu_batchnorm_oracle::{Case, Kind, Outputs};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Why a case has no outputs.
 #[derive(Debug)]
-pub(crate) enum RunError {
+#[non_exhaustive]
+pub enum RunError {
     /// The library does not implement what the case asks for: skip it.
     Unsupported(String),
     /// The traversal that the context's schedule asks for does not apply to the case: skip it.
@@ -45,7 +45,7 @@ impl Error for RunError {}
 /// # Errors
 /// [`RunError::Unsupported`] if the case is of a newer format, [`RunError::Inapplicable`] if the context's schedule
 /// does not fit it, [`RunError::Failed`] if the library refuses it.
-pub(crate) fn run_case(context: &Context, case: &Case) -> Result<Outputs, RunError> {
+pub async fn run_case(context: &Context, case: &Case) -> Result<Outputs, RunError> {
     if let Some(reason) = case.unsupported() {
         return Err(RunError::Unsupported(reason));
     }
@@ -54,11 +54,11 @@ pub(crate) fn run_case(context: &Context, case: &Case) -> Result<Outputs, RunErr
         return Err(RunError::Inapplicable(format!("kind `{}` is never {traversal}", case.kind)));
     }
     let outputs = match &case.kind {
-        Kind::Step | Kind::Masked | Kind::Ghost { .. } => pass::run(context, case),
-        Kind::Sync { replicas } => sync::run(context, case, replicas),
-        Kind::Population { batches } => others::population(context, case, *batches),
-        Kind::Moments { axes } => others::moments(context, case, axes),
-        Kind::DoubleBackward => others::double_backward(context, case),
+        Kind::Step | Kind::Masked | Kind::Ghost { .. } => pass::run(context, case).await,
+        Kind::Sync { replicas } => sync::run(context, case, replicas).await,
+        Kind::Population { batches } => others::population(context, case, *batches).await,
+        Kind::Moments { axes } => others::moments(context, case, axes).await,
+        Kind::DoubleBackward => others::double_backward(context, case).await,
         kind => return Err(RunError::Unsupported(format!("kind `{kind}` is not implemented"))),
     };
     outputs.map_err(|error| match error.downcast_ref() {
@@ -199,29 +199,33 @@ fn submit<E>(
 }
 
 /// Adds the tensors that there are, all of one shape.
-fn insert_tensors<const N: usize>(
+async fn insert_tensors<const N: usize>(
     outputs: &mut Outputs,
     sizes: &[usize],
     tensors: [(&str, Option<Tensor>); N],
 ) -> Result<(), AnyError> {
     for (name, tensor) in tensors {
         if let Some(tensor) = tensor {
-            outputs.insert(name, sizes.to_vec(), tensor.download_blocking()?);
+            outputs.insert(name, sizes.to_vec(), tensor.download().await?);
         }
     }
     Ok(())
 }
 
 /// Adds the statistics of the batch.
-fn insert_batch(outputs: &mut Outputs, context: &Context, saved: &SavedStatistics) -> Result<(), AnyError> {
-    let batch = saved.download_blocking(context)?;
+async fn insert_batch(
+    outputs: &mut Outputs,
+    context: &Context,
+    saved: &SavedStatistics,
+) -> Result<(), AnyError> {
+    let batch = saved.download(context).await?;
     outputs.insert("batch_mean", vec![batch.mean.len()], batch.mean);
     outputs.insert("batch_var", vec![batch.var.len()], batch.var);
     Ok(())
 }
 
 /// Adds the running statistics after the step; without them nothing counts batches, and the count stays.
-fn insert_running(
+async fn insert_running(
     outputs: &mut Outputs,
     context: &Context,
     case: &Case,
@@ -229,7 +233,7 @@ fn insert_running(
 ) -> Result<(), AnyError> {
     outputs.num_batches_tracked = Some(case.num_batches_tracked);
     if let Some(running) = running {
-        let running = running.download_blocking(context)?;
+        let running = running.download(context).await?;
         outputs.insert("running_mean", vec![running.mean.len()], running.mean);
         outputs.insert("running_var", vec![running.var.len()], running.var);
         outputs.num_batches_tracked = Some(running.num_batches_tracked.into());

@@ -1,16 +1,16 @@
 //! Kinds `population`, `moments` and `double_backward`.
 
 use super::{AnyError, Maker, dtype, layout, options, range, running_values, submit};
+use crate::{Case, Outputs, Stats};
 use wgpu_batchnorm::{
     BatchNorm, BatchNormError, Context, DoubleBackwardTensors, ForwardTensors, Mode, Momentum, Options,
     RunningStatistics, RunningValues, SavedStatistics, Shape, Source, StatisticsTensors, Tensor,
     submit_moments,
 };
-use wgpu_batchnorm_oracle::{Case, Outputs, Stats};
 
 /// The population estimate and the moving average over the same sequence of batches, without a readback
 /// between them.
-pub(super) fn population(context: &Context, case: &Case, batches: usize) -> Result<Outputs, AnyError> {
+pub(super) async fn population(context: &Context, case: &Case, batches: usize) -> Result<Outputs, AnyError> {
     let mut outputs = Outputs::default();
     for (momentum, names) in [
         (Momentum::Cumulative, ["population_mean", "population_var"]),
@@ -38,7 +38,7 @@ pub(super) fn population(context: &Context, case: &Case, batches: usize) -> Resu
             let statistics = BatchNorm::new(context, options)?.bind_statistics(&shape, &tensors)?;
             submit(context, |encoder| statistics.record(encoder))?;
         }
-        let values = running.ok_or("there are no batches")?.download_blocking(context)?;
+        let values = running.ok_or("there are no batches")?.download(context).await?;
         for (name, values) in names.into_iter().zip([values.mean, values.var]) {
             outputs.insert(name, vec![values.len()], values);
         }
@@ -47,18 +47,18 @@ pub(super) fn population(context: &Context, case: &Case, batches: usize) -> Resu
 }
 
 /// Mean and biased variance over any axes.
-pub(super) fn moments(context: &Context, case: &Case, axes: &[usize]) -> Result<Outputs, AnyError> {
+pub(super) async fn moments(context: &Context, case: &Case, axes: &[usize]) -> Result<Outputs, AnyError> {
     let input = case.input("x").ok_or("x is missing")?;
     let shape = Shape::of_moments(&input.shape, axes)?;
     let moments = submit_moments(&Tensor::upload_as(context, shape, dtype(case)?, &input.values)?)?;
     let mut outputs = Outputs::default();
-    outputs.insert("mean", case.output_shape("mean"), moments.mean.download_blocking()?);
-    outputs.insert("var", case.output_shape("var"), moments.variance.download_blocking()?);
+    outputs.insert("mean", case.output_shape("mean"), moments.mean.download().await?);
+    outputs.insert("var", case.output_shape("var"), moments.variance.download().await?);
     Ok(outputs)
 }
 
 /// Forward, and the double backward pass of what a backward pass would be given.
-pub(super) fn double_backward(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
+pub(super) async fn double_backward(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
     let sizes = case.output_shape("grad_x");
     let shape = Shape::new(&sizes, layout(case))?;
     let channels = shape.channels();
@@ -100,8 +100,8 @@ pub(super) fn double_backward(context: &Context, case: &Case) -> Result<Outputs,
         batch_norm.bind_double_backward(&shape, mode, &double)?.record(encoder)
     })?;
     let mut outputs = Outputs::default();
-    outputs.insert("grad_dy", sizes.clone(), grad_dy.download_blocking()?);
-    outputs.insert("grad_x", sizes, grad_x.download_blocking()?);
-    outputs.insert("grad_weight", vec![channels], grad_weight.download_blocking()?);
+    outputs.insert("grad_dy", sizes.clone(), grad_dy.download().await?);
+    outputs.insert("grad_x", sizes, grad_x.download().await?);
+    outputs.insert("grad_weight", vec![channels], grad_weight.download().await?);
     Ok(outputs)
 }

@@ -1,0 +1,72 @@
+// What the parts of the page share.
+
+export const byId = (id) => document.getElementById(id);
+
+/** A cell of a table, its text set as text. */
+export function cell(text, { kind = 'td', className = '' } = {}) {
+  const element = document.createElement(kind);
+  element.textContent = text;
+  element.className = className;
+  if (kind === 'th') element.scope = 'row';
+  return element;
+}
+
+/** A number with so many decimals, but no more than three digits in all; JSON has no infinite ones. */
+export function digits(number, decimals = 3) {
+  if (number === null || number === undefined) return '∞';
+  const size = Math.abs(number);
+  return number.toFixed(size < 1 ? decimals : Math.min(decimals, Math.max(0, 2 - Math.floor(Math.log10(size)))));
+}
+
+/** The width that a chart has room for. */
+export const widthOf = (element) => Math.round(element.clientWidth || element.parentElement.clientWidth);
+
+/** The message that a reader must not miss. */
+export function alertReader(title, text, reload) {
+  byId('alert-title').textContent = title;
+  byId('alert-text').textContent = text;
+  byId('alert-reload').hidden = !reload;
+  byId('alert').hidden = false;
+}
+
+// The GPU does one thing at a time, or measurements would say nothing: what begins ends what runs.
+let running = null;
+
+/** Runs `body` when everything else has ended; it is handed a signal that aborts when something else begins. */
+export async function alone(body) {
+  while (running) {
+    running.controller.abort();
+    await running.done;
+  }
+  const controller = new AbortController();
+  let end;
+  const mine = { controller, done: new Promise((resolve) => { end = resolve; }) };
+  running = mine;
+  try {
+    return await body(controller.signal);
+  } finally {
+    running = null;
+    end();
+  }
+}
+
+/** Ends what runs. */
+export function stop() {
+  running?.controller.abort();
+}
+
+/** A button that begins something alone, and ends it while it runs. */
+export function toggle(button, label, body) {
+  let active = false;
+  button.addEventListener('click', async () => {
+    if (active) return stop();
+    active = true;
+    button.textContent = 'Stop';
+    try {
+      await alone(body);
+    } finally {
+      active = false;
+      button.textContent = label;
+    }
+  });
+}

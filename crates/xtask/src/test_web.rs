@@ -1,0 +1,112 @@
+//! `cargo xtask test-web`: the library and the page in a real browser.
+
+use crate::system::{Remedy, System};
+use crate::tools::{self, WASM, Workspace};
+use crate::web::{self, PACKAGE, SERVER};
+use crate::{apt, cargo};
+use anyhow::Context as _;
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+/// Run the tests of the library and of the page in headless Chromium, on a WebGPU adapter in software.
+///
+/// What is missing is installed on Debian and Ubuntu: Chromium, its driver and Node.js.
+#[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask test-web --screenshots /tmp/screenshots")]
+pub(crate) struct Arguments {
+    /// Leave screenshots of the page in this folder.
+    #[arg(long, value_name = "DIR")]
+    screenshots: Option<Utf8PathBuf>,
+}
+
+/// What the tests run, by the names that the programs have.
+const PROGRAMS: [&[&str]; 4] =
+    [&["chromium", "google-chrome", "google-chrome-stable"], &["chromedriver"], &["node"], &["npm"]];
+/// Seconds that all tests of the library together may take in the browser.
+const LIMIT: &str = "1200";
+/// Seconds that the browser's driver may take to start.
+const DRIVER_LIMIT: &str = "60";
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let [chromium, chromedriver, ..] = ensure_programs()?;
+    let workspace = Workspace::find()?;
+    let page = web::build(&workspace)?;
+
+    let runner = workspace.wasm_bindgen()?.join(tools::program("wasm-bindgen-test-runner"));
+    let mut library = cargo::command();
+    library.args(["test", "-p", PACKAGE, "--target", WASM, "--test", "browser"]);
+    library.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner).env("CHROMEDRIVER", chromedriver);
+    library.env("WASM_BINDGEN_TEST_TIMEOUT", LIMIT).env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", DRIVER_LIMIT);
+    tools::run(&mut library)?;
+
+    let folder = Utf8Path::new(cargo::ROOT).join("crates/web");
+    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    tools::run(Command::new("npm").args(npm).current_dir(&folder))?;
+    let server = Server::start(&page)?;
+    let mut test = Command::new("node");
+    test.args(["--test", "--test-concurrency=1", "tests/page.test.mjs"]).current_dir(&folder);
+    test.env("PAGE", &server.address).env("CHROMIUM", chromium);
+    if let Some(screenshots) = &arguments.screenshots {
+        test.env("SCREENSHOTS", std::path::absolute(screenshots)?);
+    }
+    Ok(cargo::exit_code(test.status().context("cannot run node")?))
+}
+
+/// The paths of the programs, installed where one is missing.
+fn ensure_programs() -> anyhow::Result<[Utf8PathBuf; 4]> {
+    if !missing().is_empty()
+        && let Remedy::Apt = System::current().remedy()
+    {
+        apt::install(&apt::BROWSER)?;
+    }
+    let found: Vec<_> = PROGRAMS.iter().filter_map(|names| find(names)).collect();
+    <[Utf8PathBuf; 4]>::try_from(found).map_err(|_| {
+        let missing = missing().join(", ");
+        anyhow::anyhow!("{missing} not found: install Chromium, its driver and Node.js, and run this again")
+    })
+}
+
+/// The first of these programs that is there.
+fn find(names: &[&str]) -> Option<Utf8PathBuf> {
+    names.iter().find_map(|name| tools::found(name))
+}
+
+/// The names of the programs that are not there.
+fn missing() -> Vec<&'static str> {
+    let missing = PROGRAMS.iter().filter(|names| find(names).is_none());
+    missing.filter_map(|names| names.first().copied()).collect()
+}
+
+/// The page's server, as long as this is there.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(folder: &Utf8Path) -> anyhow::Result<Self> {
+        let is_server = |artifact: &cargo_metadata::Artifact| artifact.target.name == SERVER;
+        let program = cargo::build(&["build", "-p", SERVER], &[], is_server)?;
+        let mut command = Command::new(program);
+        command.args([folder.as_str(), "--port", "0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().context("cannot run the server")?;
+        let output = process.stdout.take().context("the server has no output")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).context("the server says nothing")?;
+        let mut server = Self { process, address: String::new() };
+        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+        address
+            .with_context(|| format!("the server says {line:?}, expected its address"))?
+            .clone_into(&mut server.address);
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended if it cannot be ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
