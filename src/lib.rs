@@ -98,7 +98,7 @@
 //! | statistics alone, population statistics, AdaBN | [`BatchNorm::bind_statistics`] |
 //! | the folded form for inference | [`Layer::submit_fold`], [`BatchNorm::bind_fold`] |
 //! | gradients of gradients | [`BatchNorm::bind_double_backward`] |
-//! | several devices or hosts | [`Synchronized`], [`Exchange`] |
+//! | several devices or hosts | [`Synchronized`], [`Exchange`]; the crate `wgpu-batchnorm-mpi` |
 //! | a layer's state as plain values, for checkpoints | [`LayerValues`] |
 //! | the same in float64 on the CPU | [`mod@reference`] |
 //!
@@ -163,7 +163,10 @@ pub use shape::{Layout, Shape, ShapeError};
 pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValues, SavedStatistics};
 #[cfg(not(target_arch = "wasm32"))]
 pub use sync::InProcess;
-pub use sync::{Exchange, ExchangeError, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
+pub use sync::{
+    Begun, Exchange, ExchangeError, GradientsWithoutSamples, Received, Round, Sent, SyncError, Synchronized,
+    WithoutSamples,
+};
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.
 pub use wgpu;

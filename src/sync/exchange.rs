@@ -1,13 +1,23 @@
 //! How replicas tell one another what they found: the transport.
 
 use std::error::Error;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
 /// A transport between replicas of a layer: every replica gives a message, and gets those of all.
 ///
-/// This is all that a transport has to do; what the messages hold is the library's. Synchronized passes call
-/// [`Exchange::all_gather`] once forward and once backward, in the same order on each replica.
+/// This is all that a transport has to do; what the messages hold is the library's. A synchronized pass is one
+/// exchange, of 24 + 20·C bytes a replica forward and 24 + 16·C backward; [`Begun::join`](crate::Begun::join) makes
+/// one exchange of several passes. All replicas must start the same exchanges in the same order.
+///
+/// An exchange that has failed is over: from then on every call fails, on this replica and, once they learn of it,
+/// on the others, since they would no longer agree on which exchange comes next.
+///
+/// [`Exchange::all_gather`] is enough for a transport; one that can move messages while the caller does something
+/// else also has an [`Exchange::start`] of its own. Only references to it are needed by the passes, so that many
+/// layers can share one: `Synchronized::new(&batch_norm, &exchange)`, or an [`Rc`] or [`Arc`] of it.
 pub trait Exchange {
     /// The number of this replica, from 0 on.
     fn rank(&self) -> usize;
@@ -21,13 +31,74 @@ pub trait Exchange {
     /// # Errors
     /// [`ExchangeError`] if a replica has left or does not arrive.
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError>;
+
+    /// Starts an exchange, and returns before the others have to have arrived; several may be under way, and may
+    /// be waited for in any order. Unless a transport does better, it is [`Exchange::all_gather`], done at once.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] if a replica has left.
+    fn start(&self, message: Vec<u8>) -> Result<Box<dyn Round + '_>, ExchangeError> {
+        Ok(Box::new(Done(self.all_gather(&message)?)))
+    }
 }
+
+/// An exchange under way. To drop it before it is complete is to leave: the others get [`ExchangeError::Left`].
+pub trait Round {
+    /// Moves messages as far as that takes no waiting, and says whether all are there.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] if a replica has left.
+    fn is_complete(&mut self) -> Result<bool, ExchangeError>;
+
+    /// Blocks until the messages of all have arrived, and returns them in the order of their ranks.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] if a replica has left or does not arrive.
+    fn wait(self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError>;
+}
+
+/// One that was complete when it was started.
+struct Done(Vec<Vec<u8>>);
+
+impl Round for Done {
+    fn is_complete(&mut self) -> Result<bool, ExchangeError> {
+        Ok(true)
+    }
+
+    fn wait(self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        Ok(self.0)
+    }
+}
+
+macro_rules! shared {
+    ($($pointer:ty),*) => {$(
+        impl<E: Exchange + ?Sized> Exchange for $pointer {
+            fn rank(&self) -> usize {
+                (**self).rank()
+            }
+
+            fn replicas(&self) -> usize {
+                (**self).replicas()
+            }
+
+            fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+                (**self).all_gather(message)
+            }
+
+            fn start(&self, message: Vec<u8>) -> Result<Box<dyn Round + '_>, ExchangeError> {
+                (**self).start(message)
+            }
+        }
+    )*};
+}
+
+shared!(&E, Box<E>, Rc<E>, Arc<E>);
 
 /// Why messages were not exchanged.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
-    /// Another replica is gone for good.
+    /// A replica is gone for good, or has given up waiting; this one too, after an error.
     #[error("replica {rank} has left: end the others too, or begin anew without it")]
     Left {
         /// Its number.
