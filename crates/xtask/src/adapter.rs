@@ -1,7 +1,7 @@
 //! Making sure that there is an adapter.
 
 use crate::apt;
-use crate::system::{Remedy, System};
+use crate::system::{Remedy, System, Wanted};
 use anyhow::{Context as _, bail};
 use cargo_metadata::camino::Utf8Path;
 use std::process::Command;
@@ -23,8 +23,8 @@ const RESTRICTING: [&str; 5] = [
 pub(crate) fn ensure(program: &Utf8Path) -> anyhow::Result<()> {
     let Some(reason) = missing(program)? else { return Ok(()) };
     eprintln!("There is no adapter yet: {reason}");
-    match System::current().remedy() {
-        Remedy::Apt => apt::install()?,
+    match System::current().remedy(Wanted::Adapter) {
+        Remedy::Apt => apt::install(&apt::ADAPTER)?,
         Remedy::ByHand(advice) => bail!("no adapter. {advice}, and run this again."),
     }
     let Some(reason) = missing(program)? else { return Ok(()) };

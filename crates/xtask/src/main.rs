@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod bundle;
 mod cargo;
+mod mpi;
 mod msrv;
 mod passed_on;
 mod swiftshader;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 /// Commands that work on a fresh machine with a Rust toolchain and a C compiler.
 ///
 /// `bench` and `test` need an adapter. Where there is none, they install Mesa's software adapter on
-/// Debian and Ubuntu, and elsewhere say what to install.
+/// Debian and Ubuntu, and elsewhere say what to install; `test-mpi` and `sync-bench` do the same with Open MPI.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = "Example: cargo xtask test")]
 struct Arguments {
@@ -33,6 +34,8 @@ enum Command {
     Bundle(bundle::Arguments),
     Msrv(msrv::Arguments),
     Swiftshader(swiftshader::Arguments),
+    TestMpi(mpi::TestArguments),
+    SyncBench(mpi::BenchArguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Msrv(arguments) => msrv::run(&arguments),
         Command::Swiftshader(arguments) => swiftshader::run(&arguments),
+        Command::TestMpi(arguments) => mpi::test(&arguments),
+        Command::SyncBench(arguments) => mpi::bench(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
