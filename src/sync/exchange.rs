@@ -15,9 +15,47 @@ use thiserror::Error;
 /// An exchange that has failed is over: from then on every call fails, on this replica and, once they learn of it,
 /// on the others, since they would no longer agree on which exchange comes next.
 ///
-/// [`Exchange::all_gather`] is enough for a transport; one that can move messages while the caller does something
-/// else also has an [`Exchange::start`] of its own. Only references to it are needed by the passes, so that many
-/// layers can share one: `Synchronized::new(&batch_norm, &exchange)`, or an [`Rc`] or [`Arc`] of it.
+/// A reference is an exchange too, and so are an [`Rc`] and an [`Arc`], so that many layers can share one:
+/// `Synchronized::new(&batch_norm, &exchange)`.
+///
+/// # Writing one
+///
+/// [`Exchange::all_gather`] is enough; a transport that can move messages while the caller does something else also has
+/// an [`Exchange::start`] of its own.
+///
+/// ```
+/// use wgpu_batchnorm::{Exchange, ExchangeError};
+///
+/// /// The least there is: one replica.
+/// struct Alone;
+///
+/// impl Exchange for Alone {
+///     fn rank(&self) -> usize {
+///         0
+///     }
+///
+///     fn replicas(&self) -> usize {
+///         1
+///     }
+///
+///     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+///         Ok(vec![message.to_vec()])
+///     }
+/// }
+/// # assert_eq!(Alone.all_gather(&[1, 2])?, [[1, 2]]);
+/// # Ok::<(), ExchangeError>(())
+/// ```
+///
+/// With more of them,
+/// - bring every message to every replica, bit for bit and whatever its length: they differ where replicas disagree, which
+///   is found out by reading them; replicas merge them in the order of their ranks, so that all get the same bits;
+/// - keep the rounds apart: the k-th message of a replica belongs to the k-th round, though a fast replica may be ahead;
+/// - wait no longer than a limit that the caller sets, and name who is missing;
+/// - fail as a whole: once a replica has given up a round, no other one may complete that or a later one unawares, so tell
+///   the others which round was the first that it does not take part in. The same goes for a replica that is dropped.
+///
+/// The package `wgpu-batchnorm-exchange-tests` tests all of this, with messages alone and with passes on a device;
+/// [`InProcess`](crate::InProcess) is a short implementation, `wgpu-batchnorm-mpi` a long one.
 pub trait Exchange {
     /// The number of this replica, from 0 on.
     fn rank(&self) -> usize;

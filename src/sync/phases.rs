@@ -4,8 +4,8 @@ use super::message::Head;
 use super::{Exchange, Round, SyncError};
 use crate::batch_norm::{BatchNorm, BoundOperation};
 use crate::buffer::BufferRange;
-use crate::context::lock;
-use crate::device::Download;
+use crate::context::{Context, lock};
+use crate::device::{DeviceError, Download};
 use crate::plan::Monoid;
 use std::sync::Mutex;
 
@@ -27,15 +27,17 @@ pub struct Sent<'a> {
     rank: usize,
     replicas: usize,
     parts: Vec<Part<'a>>,
-    /// What this replica has told the others.
-    message: Vec<u8>,
+    /// Of what this replica has told the others.
+    bytes: usize,
     round: Box<dyn Round + 'a>,
 }
 
 /// Passes with the records of all replicas, which have been found to agree.
 #[must_use = "the pass is not done before it is submitted"]
 pub struct Received<'a> {
-    parts: Vec<(Part<'a>, Vec<u8>)>,
+    /// Each with where its records begin, in the message of every replica.
+    parts: Vec<(Part<'a>, usize)>,
+    messages: Vec<Vec<u8>>,
 }
 
 /// One pass.
@@ -53,6 +55,16 @@ pub(super) struct Part<'a> {
 pub(super) enum Own {
     Copying(Download),
     Here(Vec<u8>),
+}
+
+impl Own {
+    /// The record, if it is on the host.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copying(_) => &[],
+            Self::Here(bytes) => bytes,
+        }
+    }
 }
 
 impl<'a, E: Exchange> Begun<'a, E> {
@@ -98,13 +110,11 @@ impl<'a, E: Exchange> Begun<'a, E> {
         let Self { exchange, parts } = self.copy().await?;
         let mut message = Vec::new();
         for Part { head, mask, own, .. } in &parts {
-            if let Own::Here(own) = own {
-                head.encode(*mask, own, &mut message);
-            }
+            head.encode(*mask, own.bytes(), &mut message);
         }
-        let (rank, replicas) = (exchange.rank(), exchange.replicas());
-        let round = exchange.start(message.clone())?;
-        Ok(Sent { rank, replicas, parts, message, round })
+        let (rank, replicas, bytes) = (exchange.rank(), exchange.replicas(), message.len());
+        let round = exchange.start(message)?;
+        Ok(Sent { rank, replicas, parts, bytes, round })
     }
 }
 
@@ -123,40 +133,39 @@ impl<'a> Sent<'a> {
     /// # Errors
     /// [`SyncError`] if the replicas do not get together; then nothing of these passes is submitted any more.
     pub fn receive(self) -> Result<Received<'a>, SyncError> {
-        let Self { rank, replicas: expected, parts, message, round } = self;
+        let Self { rank, replicas: expected, parts, bytes, round } = self;
         let messages = round.wait()?;
         if messages.len() != expected {
             return Err(SyncError::Messages { actual: messages.len(), expected });
         }
-        if messages.get(rank) != Some(&message) {
+        if !messages.get(rank).is_some_and(|message| is_own(&parts, rank, message)) {
             return Err(SyncError::Misplaced { rank });
         }
         let mut rests: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-        let lengths = |i: usize| [messages.get(i).map_or(0, Vec::len), message.len()];
+        let lengths = |i: usize| [messages.get(i).map_or(0, Vec::len), bytes];
         let mut received = Vec::with_capacity(parts.len());
         for part in parts {
-            let mut all = Vec::with_capacity(part.head.record_bytes() * expected);
             let (mut values, mut masked) = (0u64, false); // of a channel, if these are statistics
             for (i, rest) in rests.iter_mut().enumerate() {
                 let (mask, record, after) = part.head.decode(i, rest, lengths(i))?;
                 *rest = after;
                 masked |= mask;
                 values = values.saturating_add(first_count(record, part.head));
-                all.extend_from_slice(record);
             }
             // A mask may show less than the host knew; all replicas decide alike.
             if part.head.monoid() == Monoid::Moments && values < 2 && !masked {
                 return Err(SyncError::TooFewValues { actual: values });
             }
-            received.push((part, all));
+            // All replicas agree, so that this is where the records are in each message.
+            let end = bytes - rests.get(rank).map_or(0, |rest| rest.len());
+            let start = end - part.head.record_bytes();
+            received.push((part, start));
         }
-        match rests.iter().position(|rest| !rest.is_empty()) {
-            None => Ok(Received { parts: received }),
-            Some(rank) => {
-                let [actual, expected] = lengths(rank).map(|bytes| bytes as u64);
-                Err(SyncError::Malformed { rank, actual, expected })
-            }
+        if let Some(rank) = rests.iter().position(|rest| !rest.is_empty()) {
+            let [actual, expected] = lengths(rank).map(|bytes| bytes as u64);
+            return Err(SyncError::Malformed { rank, actual, expected });
         }
+        Ok(Received { parts: received, messages })
     }
 
     /// Blocks until the records of all replicas have arrived, and submits the halves that need them.
@@ -174,14 +183,46 @@ impl Received<'_> {
     /// # Errors
     /// [`SyncError::BatchNorm`] if the device is lost.
     pub fn submit(self) -> Result<(), SyncError> {
-        for (part, all) in &self.parts {
+        for (part, start) in &self.parts {
             let context = part.batch_norm.context();
             context.check_alive()?;
-            context.queue().write_buffer(&part.records.range.buffer, 0, all);
+            let length = part.head.record_bytes();
+            let records = self.messages.iter().filter_map(|message| message.get(*start..*start + length));
+            write(context, &part.records.range.buffer, records)?;
             context.submit(|encoder| part.merged.record(encoder))?;
         }
         Ok(())
     }
+}
+
+/// Whether a message is the one that these passes of this replica have given.
+fn is_own(parts: &[Part<'_>], rank: usize, message: &[u8]) -> bool {
+    let rest = parts.iter().try_fold(message, |rest, Part { head, mask, own, .. }| {
+        let (found_mask, record, after) = head.decode(rank, rest, [message.len(); 2]).ok()?;
+        (found_mask == *mask && record == own.bytes()).then_some(after)
+    });
+    rest.is_some_and(<[u8]>::is_empty)
+}
+
+/// Writes records of one length to a buffer, one after the other.
+fn write<'a>(
+    context: &Context,
+    buffer: &wgpu::Buffer,
+    records: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Result<(), DeviceError> {
+    let bytes: usize = records.clone().map(<[u8]>::len).sum();
+    let view = wgpu::BufferSize::new(bytes as u64)
+        .and_then(|bytes| context.queue().write_buffer_with(buffer, 0, bytes));
+    let Some(mut view) = view else {
+        let reason = format!("the queue gave no memory for {bytes} bytes");
+        return Err(DeviceError::Refused { what: "the records of all replicas".into(), reason });
+    };
+    let mut start = 0;
+    for record in records {
+        view.slice(start..start + record.len()).copy_from_slice(record);
+        start += record.len();
+    }
+    Ok(())
 }
 
 /// How many values the first channel of these statistics has: the planes of the count come first, the lower words and

@@ -2,7 +2,7 @@
 
 use crate::Curve;
 use anyhow::Context as _;
-use comfy_table::Table;
+use comfy_table::{Table, presets};
 use std::path::{Path, PathBuf};
 use wgpu_batchnorm_report::Page;
 use wgpu_batchnorm_report::chart::{Axis, Mark, Plane, Points};
@@ -39,6 +39,7 @@ fn heads(curves: &[Named]) -> Vec<&str> {
 /// The mean loss of each run of 20 steps.
 pub(crate) fn table(curves: &[Named]) -> Table {
     let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(heads(curves)).add_rows(rows(curves));
     table
 }
@@ -65,7 +66,7 @@ pub(crate) fn write(folder: &Path, curves: &[Named]) -> anyhow::Result<[PathBuf;
     let mut page = Page::new("Synchronized batch normalization", lead);
     page.heading("Loss", "Each point is the mean of 20 steps.");
     let keys = curves.iter().enumerate().map(|(color, (name, _))| Key::Color(color, name));
-    page.chart("Both axes are logarithmic.", &svg, &keys.collect::<Vec<_>>());
+    page.chart("Both axes are logarithmic; curves that are equal hide one another.", &svg, &keys.collect::<Vec<_>>());
     let columns: Vec<_> = heads(curves).into_iter().map(|name| Column { name, is_number: true }).collect();
     page.table(&columns, &rows(curves));
 

@@ -46,9 +46,10 @@ fn main() -> ExitCode {
     }
     let job = Job::new("passes_in_groups", 4);
     add("passes_in_groups_of_2_of_4".to_owned(), true, Box::new(move || job.succeeds()));
-    let others: [(&str, Test); 9] = [
+    let others: [(&str, Test); 10] = [
         ("a_world_of_one_needs_no_mpirun", || Job::new("messages", 0).succeeds()),
         ("groups_have_the_ranks_they_should", || Job::new("groups", 4).succeeds()),
+        ("to_start_takes_no_waiting", || Job::new("starts", 2).succeeds()),
         ("an_exchange_may_outlive_mpi", || Job::new("outlives", 2).succeeds()),
         ("mpi_without_threads_is_refused", || Job::new("single_threaded", 1).succeeds()),
         ("a_rank_that_is_killed_ends_the_job", a_rank_that_is_killed_ends_the_job),

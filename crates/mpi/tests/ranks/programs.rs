@@ -4,7 +4,7 @@ use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wgpu_batchnorm::{Context, Exchange as _, ExchangeError};
 use wgpu_batchnorm_exchange_tests::{Failure, Transport, report, run_messages, run_passes};
 use wgpu_batchnorm_mpi::{Algorithm, MpiError, MpiExchange};
@@ -26,6 +26,7 @@ pub(crate) fn run(program: &str) -> ExitCode {
         "passes_two_level" => passes(two_level, None),
         "passes_in_groups" => passes(None, Some(2)),
         "groups" => groups(),
+        "starts" => starts(),
         "outlives" => outlives(),
         "single_threaded" => single_threaded(),
         "killed" => ends_itself("KILL"),
@@ -111,6 +112,35 @@ fn groups() -> Result<(), Failure> {
         Err(MpiError::EmptyGroups { actual: 0 }) => Ok(()),
         result => Err(format!("groups of none: {result:?}").into()),
     }
+}
+
+/// To start an exchange takes no waiting, even if another rank is late and the message long; to wait for it does.
+fn starts() -> Result<(), Failure> {
+    const LATE: Duration = Duration::from_millis(600);
+    let universe = universe()?;
+    let exchange = MpiExchange::over(&universe.world(), LIMIT)?;
+    for bytes in [1_304, 2_000_000] {
+        exchange.all_gather(&[0])?;
+        let begun = Instant::now();
+        if exchange.rank() == 1 {
+            std::thread::sleep(LATE);
+        }
+        let start = Instant::now();
+        let mut round = exchange.start(vec![1; bytes])?;
+        let started = start.elapsed();
+        if started > LATE / 3 {
+            return Err(format!("to start {bytes} bytes took {started:?}").into());
+        }
+        if exchange.rank() == 0 && round.is_complete()? {
+            return Err(format!("{bytes} bytes are here before they were sent").into());
+        }
+        round.wait()?;
+        let waited = begun.elapsed();
+        if exchange.rank() == 0 && waited < LATE / 2 {
+            return Err(format!("{bytes} bytes were here after {waited:?}").into());
+        }
+    }
+    Ok(())
 }
 
 fn outlives() -> Result<(), Failure> {
