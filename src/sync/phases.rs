@@ -7,6 +7,7 @@ use crate::buffer::BufferRange;
 use crate::context::{Context, lock};
 use crate::device::{DeviceError, Download};
 use crate::plan::Monoid;
+use std::fmt;
 use std::sync::Mutex;
 
 /// One or several synchronized passes whose local halves are submitted: the device takes the statistics of this
@@ -192,6 +193,30 @@ impl Received<'_> {
             context.submit(|encoder| part.merged.record(encoder))?;
         }
         Ok(())
+    }
+}
+
+impl<E> fmt::Debug for Begun<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").field("passes", &self.parts.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rank, replicas, parts, bytes, .. } = self;
+        f.debug_struct("Sent")
+            .field("rank", rank)
+            .field("replicas", replicas)
+            .field("passes", &parts.len())
+            .field("bytes", bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Received<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received").field("passes", &self.parts.len()).finish_non_exhaustive()
     }
 }
 

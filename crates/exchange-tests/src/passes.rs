@@ -285,19 +285,22 @@ fn replicas_that_disagree_are_told<T: Transport>(
 /// The last replica is alive, and runs no pass: the others get an error, and compute nothing.
 fn a_pass_that_nobody_joins_ends<T: Transport>(transport: &mut T, context: &Context) -> Result<(), Failure> {
     let limit = Duration::from_millis(500);
-    let end = transport.connect(limit)?;
+    let (end, signal) = (transport.connect(limit)?, transport.connect(LIMIT)?);
     let (rank, last) = (end.rank(), end.replicas() - 1);
     if last == 0 {
         return Ok(());
     }
     let batch = Batch::new(vec![Part::new(2, 4); last + 1], 5, 0.5, 1.5);
     let replica = Replica::new(context, &end, &batch)?;
-    transport.connect(LIMIT)?.all_gather(&[])?; // to make a device ready may take longer than the limit
+    // To make a device ready may take longer than the limit.
+    signal.all_gather(&[])?;
     if rank == last {
-        std::thread::sleep(3 * limit);
+        signal.all_gather(&[])?;
         return ensure(replica.run().is_err(), || "the late one goes on".to_owned());
     }
-    match replica.run() {
+    let result = replica.run();
+    signal.all_gather(&[])?;
+    match result {
         Err(SyncError::Exchange(ExchangeError::TimedOut { missing, .. })) if missing.contains(&last) => {
             Ok(())
         }

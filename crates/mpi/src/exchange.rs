@@ -279,9 +279,11 @@ impl Drop for MpiExchange {
         }
         let started = self.state.get_mut().started;
         self.leave(started);
+        // What failed needs no messages any more.
+        let is_whole = self.state.get_mut().gone.get(self.rank) == Some(&Some(started));
         let start = Instant::now();
         let mut patience = Patience::default();
-        while start.elapsed() < self.limit && self.progress().is_ok() {
+        while is_whole && start.elapsed() < self.limit && self.progress().is_ok() {
             note_farewells(&self.comm, &mut self.state.borrow_mut().gone);
             let state = self.state.borrow();
             let is_awaited = |to: usize| state.gone.get(to).is_some_and(Option::is_none);

@@ -24,14 +24,16 @@ pub(crate) struct TestArguments {
 
 pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     ensure_mpi()?;
-    adapter::ensure(&cargo::build_program(&["build", "-p", "wgpu-batchnorm-cli"])?)?;
+    // The program of the tests answers, so that no other one has to be built.
+    let build = ["test", "-p", PACKAGE, "--no-run"];
+    let ranks = cargo::build(&build, &[], |artifact| artifact.target.name == "ranks")?;
+    adapter::ensure_for(Command::new(&ranks).env("BATCH_NORM_RANK_PROGRAM", "adapter"))?;
     let mut test = cargo::command();
     test.args(["test", "-p", PACKAGE]).args(&arguments.filter).env("BATCH_NORM_REQUIRE_ADAPTER", "1");
     let status = adapter::with_runtime_folder(&mut test).status().context("cannot run cargo test")?;
     if !status.success() || arguments.filter.is_some() {
         return Ok(cargo::exit_code(status));
     }
-    let build = ["build", "-p", PACKAGE, "--example", "digits"];
     let example = cargo::build(&build, &[], |artifact| artifact.target.name == "digits")?;
     let pictures = example.parent().context("the example has no folder")?.join("digits-pictures");
     let status = mpirun(4, &[], &example).args(["--out", pictures.as_str()]).status();
@@ -54,7 +56,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     ensure_mpi()?;
     let build = ["bench", "-p", PACKAGE, "--bench", "sync", "--no-run"];
     let program = cargo::build(&build, &[], |artifact| artifact.target.name == "sync")?;
-    adapter::ensure(&cargo::build_program(&["build", "--release", "-p", "wgpu-batchnorm-cli"])?)?;
+    adapter::ensure_for(Command::new(&program).arg("adapter"))?;
     let folder = program.parent().context("the program has no folder")?;
     let [memory, network] = ["memory", "network"].map(|link| folder.join(format!("sync-{link}.json")));
     let mut runs = [

@@ -46,11 +46,14 @@ enum Command {
         json: PathBuf,
     },
     Report(report::Arguments),
+    /// Fail if there is no adapter.
+    Adapter,
 }
 
 fn main() -> anyhow::Result<()> {
     let (json, with_passes) = match Arguments::parse().command {
         Command::Report(arguments) => return report::run(&arguments),
+        Command::Adapter => return Ok(Context::new_blocking().map(drop)?),
         Command::Measure { json } => (json, true),
         Command::Link { json } => (json, false),
     };

@@ -66,7 +66,11 @@ pub(crate) fn write(folder: &Path, curves: &[Named]) -> anyhow::Result<[PathBuf;
     let mut page = Page::new("Synchronized batch normalization", lead);
     page.heading("Loss", "Each point is the mean of 20 steps.");
     let keys = curves.iter().enumerate().map(|(color, (name, _))| Key::Color(color, name));
-    page.chart("Both axes are logarithmic; curves that are equal hide one another.", &svg, &keys.collect::<Vec<_>>());
+    page.chart(
+        "Both axes are logarithmic; curves that are equal hide one another.",
+        &svg,
+        &keys.collect::<Vec<_>>(),
+    );
     let columns: Vec<_> = heads(curves).into_iter().map(|name| Column { name, is_number: true }).collect();
     page.table(&columns, &rows(curves));
 
