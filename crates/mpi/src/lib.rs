@@ -40,6 +40,10 @@
 //! [`MpiExchange::over`] those of any communicator that you have split yourself. Ranks of different groups then have
 //! different running statistics.
 //!
+//! Groups are also what keeps many ranks cheap: every rank receives 24 + 20·C bytes of each other one forward and
+//! 24 + 16·C backward, for ResNet-50 0.96 MB of each other rank a training step. With some 32 values a channel and rank,
+//! groups of 8 have statistics of 256 values, and more of them hardly change what is learned.
+//!
 //! # When ranks fail
 //!
 //! A rank that is killed ends the job: Open MPI's `mpirun` ends the others and names it. One that lives and does not

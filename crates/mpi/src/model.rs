@@ -1,20 +1,21 @@
 //! What an exchange takes, predicted: the model of Hockney (R. W. Hockney, *The communication challenge for MPP*, 1994),
 //! in which a message of m bytes takes α + β·m.
 //!
-//! A rank sends and receives one message at a time. With p ranks, n of them on a node, and a record of m bytes:
+//! Messages that a rank sends to several others overlap but for the work of sending, o a message (the gap of D. Culler et
+//! al., *LogP*, 1993). With p ranks, n of them on a node, and a record of m bytes:
 //!
 //! ```text
-//! direct, one node      (p − 1)·(α + β·m)
-//! direct, p/n nodes     (n − 1)·(α + β·m) + (p − n)·(α' + n·β'·m)        the ranks of a node share its network
+//! direct, one node      α + (p − 2)·o + (p − 1)·β·m
+//! direct, p/n nodes     α' + (p − 2)·o' + (n − 1)·β·m + (p − n)·n·β'·m   the ranks of a node share its network
 //! Bruck, one node       Σᵢ (α + β·cᵢ·m)                                  cᵢ = min(2ⁱ, p − 2ⁱ) records in step i
 //! Bruck, p/n nodes      Σᵢ (α' + min(2ⁱ, n)·β'·cᵢ·m)                     min(2ⁱ, n) ranks of a node send to others
-//! two levels            (n − 1)·(α + β·m)                                gather
+//! two levels            α + (n − 2)·o + (n − 1)·β·m                      gather
 //!                       + the above between p/n ranks, one a node, with records of n·m bytes
-//!                       + (n − 1)·(α + β·p·m)                            spread
+//!                       + α + (n − 2)·o + (n − 1)·β·p·m                  spread
 //! ```
 //!
-//! α and β are those within a node (memory), α' and β' those between nodes (network). Ranks that share cores take turns:
-//! with more of them than cores everything takes longer by that factor.
+//! α, o and β are those within a node (memory), α', o' and β' those between nodes (network). Ranks that share cores take
+//! turns: with more of them than cores everything takes longer by that factor.
 
 use crate::Algorithm;
 
@@ -23,12 +24,14 @@ use crate::Algorithm;
 pub struct Link {
     /// α, in seconds: what a message takes however short it is.
     pub latency: f64,
+    /// o, in seconds: what each further message takes of a rank that sends several at once.
+    pub overhead: f64,
     /// β, in seconds per byte.
     pub per_byte: f64,
 }
 
 impl Link {
-    /// The link that fits measured pairs of bytes and seconds best, by least squares of the relative errors; none if
+    /// The link without overhead that fits measured pairs of bytes and seconds best, by least squares of the relative errors; none if
     /// there are fewer than two sizes.
     ///
     /// ```
@@ -55,12 +58,20 @@ impl Link {
         }
         let per_byte = ((w * wxy - wx * wy) / determinant).max(0.0);
         let latency = ((wy - per_byte * wx) / w).max(0.0);
-        Some(Self { latency, per_byte })
+        Some(Self { latency, overhead: 0.0, per_byte })
     }
 
     /// Seconds of a message of so many bytes.
     pub fn seconds(&self, bytes: f64) -> f64 {
         self.latency + self.per_byte * bytes
+    }
+
+    /// Seconds until so many messages, sent at once, are there, of so many bytes together.
+    fn several(&self, messages: usize, bytes: f64) -> f64 {
+        match messages.checked_sub(1) {
+            None => 0.0,
+            Some(further) => self.seconds(bytes) + further as f64 * self.overhead,
+        }
     }
 }
 
@@ -86,12 +97,14 @@ impl Cluster {
     }
 
     fn undisturbed(&self, algorithm: Algorithm, node: usize, ranks: usize, bytes: f64) -> f64 {
-        let messages = |count: usize, seconds: f64| count as f64 * seconds;
         match algorithm {
             _ if ranks < 2 => 0.0,
             Algorithm::Direct => {
-                let shared = Link { per_byte: self.between.per_byte * node as f64, ..self.between };
-                messages(node - 1, self.within.seconds(bytes)) + messages(ranks - node, shared.seconds(bytes))
+                let (near, far) = ((node - 1) as f64 * bytes, ((ranks - node) * node) as f64 * bytes);
+                if ranks == node {
+                    return self.within.several(ranks - 1, near);
+                }
+                self.between.several(ranks - 1, far) + self.within.per_byte * near
             }
             Algorithm::Bruck => bruck(ranks, bytes, |distance, bytes| {
                 if ranks == node {
@@ -104,10 +117,12 @@ impl Cluster {
                 let nodes = ranks.div_ceil(node);
                 let [gathered, all] = [node, ranks].map(|records| records as f64 * bytes);
                 let between = match Algorithm::of(nodes) {
-                    Algorithm::Direct => messages(nodes - 1, self.between.seconds(gathered)),
+                    Algorithm::Direct => self.between.several(nodes - 1, (nodes - 1) as f64 * gathered),
                     _ => bruck(nodes, gathered, |_, bytes| self.between.seconds(bytes)),
                 };
-                messages(node - 1, self.within.seconds(bytes) + self.within.seconds(all)) + between
+                let others = node - 1;
+                let inside = |record: f64| self.within.several(others, others as f64 * record);
+                inside(bytes) + between + inside(all)
             }
         }
     }
@@ -177,8 +192,8 @@ mod tests {
 
     const CLUSTER: Cluster = Cluster {
         node: 8,
-        within: Link { latency: 1e-6, per_byte: 1e-10 },
-        between: Link { latency: 5e-6, per_byte: 1e-9 },
+        within: Link { latency: 1e-6, overhead: 2e-7, per_byte: 1e-10 },
+        between: Link { latency: 5e-6, overhead: 5e-7, per_byte: 1e-9 },
         cores: 64,
     };
 
@@ -201,6 +216,12 @@ mod tests {
     }
 
     #[test]
+    fn messages_at_once_share_their_latency() {
+        let seconds = CLUSTER.seconds(Algorithm::Direct, 8, 1000.0);
+        assert!((seconds - (1e-6 + 6.0 * 2e-7 + 7.0 * 1e-7)).abs() < 1e-15, "{seconds}");
+    }
+
+    #[test]
     fn ranks_that_share_cores_take_turns() {
         let shared = Cluster { cores: 2, ..CLUSTER };
         let [alone, shared] = [CLUSTER, shared].map(|cluster| cluster.seconds(Algorithm::Direct, 8, 1e4));
@@ -214,7 +235,7 @@ mod tests {
             assert_eq!(CLUSTER.best(ranks, 1e4).0, two_level, "{ranks}");
         }
         // Within a node there is nothing to cross.
-        assert_eq!(CLUSTER.best(8, 1e4).0, Algorithm::Bruck);
+        assert_eq!(CLUSTER.best(8, 1e4).0, Algorithm::Direct);
         // Where the network is as fast as memory and not shared, nothing is won.
         let even = Cluster { node: 1, between: CLUSTER.within, ..CLUSTER };
         assert_ne!(even.best(64, 1e4).0, Algorithm::TwoLevel { node: 1 });

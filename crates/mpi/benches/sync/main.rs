@@ -39,7 +39,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: PathBuf,
     },
-    /// Under mpirun with 2 ranks: the exchanges alone.
+    /// Under mpirun with 2, 4 or 8 ranks: the exchanges alone.
     Link {
         /// Where the first rank writes what was measured.
         #[arg(long, value_name = "FILE")]

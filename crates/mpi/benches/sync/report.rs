@@ -6,9 +6,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use std::path::PathBuf;
 use wgpu_batchnorm_mpi::Algorithm;
 use wgpu_batchnorm_mpi::model::{Cluster, Link, resnet_50};
-use wgpu_batchnorm_report::Page;
 use wgpu_batchnorm_report::chart::{Axis, Mark, Plane, Points};
 use wgpu_batchnorm_report::page::{Column, Key};
+use wgpu_batchnorm_report::{Page, median};
 
 /// CPU time that an exchange may take beyond MPI's own, with 2 ranks.
 const MOST_OVERHEAD: f64 = 50.0;
@@ -41,7 +41,8 @@ fn network(text: &str) -> Result<Link, String> {
     let (latency, bandwidth) = text.split_once(',').ok_or_else(expected)?;
     match (latency.trim().parse::<f64>(), bandwidth.trim().parse::<f64>()) {
         (Ok(latency), Ok(bandwidth)) if latency > 0.0 && bandwidth > 0.0 => {
-            Ok(Link { latency: latency * 1e-6, per_byte: 1e-9 / bandwidth })
+            // The work of sending is small beside the latency of any network.
+            Ok(Link { latency: latency * 1e-6, overhead: latency * 1e-7, per_byte: 1e-9 / bandwidth })
         }
         _ => Err(expected()),
     }
@@ -77,13 +78,15 @@ fn is_number(head: &str) -> bool {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let memory = Record::read(&arguments.memory)?;
-    let within = fit(&memory.points).context("too few points of ranks that share memory")?;
+    let within = fit(&memory).context("too few points of ranks that share memory")?;
     let (between, network) = match arguments.network_of {
         Some(link) => (link, "as given"),
         None => {
             let record = Record::read(&arguments.network)?;
-            let link = fit(&record.points).context("too few points of ranks with a network")?;
-            (link, "measured through TCP on this machine")
+            let link = fit(&record).context("too few points of ranks with a network")?;
+            // Two ranks have no further message; more of them would share the cores of this machine.
+            let overhead = link.overhead.max(within.overhead);
+            (Link { overhead, ..link }, "measured through TCP on this machine")
         }
     };
     let node = usize::from(arguments.node);
@@ -92,8 +95,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (passes, links, predicted) =
         (passes(&memory.rows), links(&memory.points, &here), prediction(&cluster));
 
-    let described =
-        |link: Link| format!("α = {:.2} µs, β = 1/({:.2} GB/s)", link.latency * 1e6, 1e-9 / link.per_byte);
+    let described = |link: Link| {
+        let [latency, overhead] = [link.latency, link.overhead].map(|seconds| seconds * 1e6);
+        let bandwidth = 1e-9 / link.per_byte;
+        format!("α = {latency:.2} µs, o = {overhead:.2} µs, β = 1/({bandwidth:.2} GB/s)")
+    };
     let overhead = overhead(&memory.rows);
     let pays = pays(&cluster);
     println!("{} cores, {}", memory.cores, memory.adapter.as_deref().unwrap_or_default());
@@ -139,10 +145,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The link between two ranks.
-fn fit(points: &[Point]) -> Option<Link> {
-    let two = points.iter().filter(|point| point.ranks == 2 && point.algorithm == "direct");
-    Link::fit(&two.map(|point| (point.bytes as f64, point.microseconds * 1e-6)).collect::<Vec<_>>())
+/// The link: latency and bandwidth between two ranks, and the overhead of further messages from the shortest ones
+/// between more.
+fn fit(record: &Record) -> Option<Link> {
+    let direct = || record.points.iter().filter(|point| point.algorithm == "direct");
+    let two = direct().filter(|point| point.ranks == 2);
+    let link =
+        Link::fit(&two.map(|point| (point.bytes as f64, point.microseconds * 1e-6)).collect::<Vec<_>>())?;
+    let shortest = direct().map(|point| point.bytes).min()?;
+    let more = direct().filter(|point| point.ranks > 2 && point.bytes == shortest);
+    let overheads = more.map(|point| {
+        let turns = (point.ranks as f64 / record.cores as f64).max(1.0);
+        (point.microseconds * 1e-6 / turns - link.seconds(shortest as f64)) / (point.ranks - 2) as f64
+    });
+    let mut overheads: Vec<_> = overheads.collect();
+    let overhead = if overheads.is_empty() { 0.0 } else { median(&mut overheads).max(0.0) };
+    Some(Link { overhead, ..link })
 }
 
 fn passes(rows: &[Row]) -> Rows {
