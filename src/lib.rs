@@ -98,7 +98,7 @@
 //! | statistics alone, population statistics, AdaBN | [`BatchNorm::bind_statistics`] |
 //! | the folded form for inference | [`Layer::submit_fold`], [`BatchNorm::bind_fold`] |
 //! | gradients of gradients | [`BatchNorm::bind_double_backward`] |
-//! | several devices or hosts | [`Synchronized`], [`Exchange`], [`AsyncExchange`] |
+//! | several devices or hosts | [`Synchronized`], [`Exchange`]; the crate `wgpu-batchnorm-mpi` |
 //! | a layer's state as plain values, for checkpoints | [`LayerValues`] |
 //! | the same in float64 on the CPU | [`mod@reference`] |
 //!
@@ -171,8 +171,8 @@ pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValu
 #[cfg(not(target_arch = "wasm32"))]
 pub use sync::InProcess;
 pub use sync::{
-    AsyncExchange, Exchange, ExchangeError, GradientsWithoutSamples, InTasks, SyncError, Synchronized,
-    WithoutSamples,
+    Begun, Exchange, ExchangeError, GradientsWithoutSamples, InTasks, Received, Round, Sent, SyncError,
+    Synchronized, WithoutSamples,
 };
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.

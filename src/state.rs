@@ -324,10 +324,17 @@ pub(crate) async fn download<T: bytemuck::Pod>(
     what: &str,
     range: &BufferRange,
 ) -> Result<Vec<T>, DeviceError> {
+    let bytes = submit_download(context, what, range)?.finish().await?;
+    Ok(bytemuck::pod_collect_to_vec(&bytes))
+}
+
+/// Submits a copy of the contents of a range to the host, after everything that was submitted before.
+pub(crate) fn submit_download(
+    context: &Context,
+    what: &str,
+    range: &BufferRange,
+) -> Result<Download, DeviceError> {
     context.check_alive()?;
     check_readable(what, range)?;
-    let copy =
-        Download::submit(context.checked(), context.queue(), what, &range.buffer, range.offset, range.size)?;
-    let bytes = copy.finish().await?;
-    Ok(bytemuck::pod_collect_to_vec(&bytes))
+    Download::submit(context.checked(), context.queue(), what, &range.buffer, range.offset, range.size)
 }

@@ -1,8 +1,9 @@
 //! Replicas on several devices of one process, each in a thread of its own.
 
-use super::exchange::{Exchange, ExchangeError};
-use super::rendezvous::{Arrival, Rendezvous};
+use super::exchange::{Exchange, ExchangeError, Round};
+use super::rendezvous::Rendezvous;
 use crate::context::lock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use std::time::Duration;
 pub struct InProcess {
     rank: usize,
     limit: Duration,
+    /// The next round that this end starts.
+    next: AtomicU64,
     shared: Arc<Shared>,
 }
 
@@ -44,7 +47,8 @@ impl InProcess {
     pub fn group(replicas: usize) -> Vec<Self> {
         let rendezvous = Mutex::new(Rendezvous::new(replicas));
         let shared = Arc::new(Shared { rendezvous, changed: Condvar::new() });
-        (0..replicas).map(|rank| Self { rank, limit: Self::LIMIT, shared: shared.clone() }).collect()
+        let end = |rank| Self { rank, limit: Self::LIMIT, next: AtomicU64::new(0), shared: shared.clone() };
+        (0..replicas).map(end).collect()
     }
 
     /// The same end, which waits so long for the others.
@@ -52,6 +56,12 @@ impl InProcess {
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// Takes no part in `round` or any after it.
+    fn leave(&self, round: u64) {
+        lock(&self.shared.rendezvous).leave(self.rank, round);
+        self.shared.changed.notify_all();
     }
 }
 
@@ -65,30 +75,54 @@ impl Exchange for InProcess {
     }
 
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
-        let Shared { rendezvous, changed } = &*self.shared;
-        let mut rendezvous = lock(rendezvous);
-        let round = match rendezvous.arrive(self.rank, message)? {
-            Arrival::Complete(messages) => {
-                changed.notify_all();
-                return Ok(messages);
-            }
-            Arrival::Awaits(round) => round,
-        };
-        let waits = |rendezvous: &mut Rendezvous| rendezvous.outcome(round).is_none();
-        let (mut rendezvous, _) =
-            changed.wait_timeout_while(rendezvous, self.limit, waits).unwrap_or_else(PoisonError::into_inner);
-        if let Some(outcome) = rendezvous.outcome(round) {
-            return outcome;
-        }
-        let missing = rendezvous.missing();
-        rendezvous.withdraw(self.rank);
-        Err(ExchangeError::TimedOut { missing, limit: self.limit })
+        self.start(message.to_vec())?.wait()
+    }
+
+    fn start(&self, message: Vec<u8>) -> Result<Box<dyn Round + '_>, ExchangeError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.shared.rendezvous).bring(self.rank, number, message)?;
+        self.shared.changed.notify_all();
+        Ok(Box::new(Meeting { end: self, number, is_over: false }))
     }
 }
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        lock(&self.shared.rendezvous).leave(self.rank);
-        self.shared.changed.notify_all();
+        self.leave(self.next.load(Ordering::Relaxed));
+    }
+}
+
+/// A round under way.
+struct Meeting<'a> {
+    end: &'a InProcess,
+    number: u64,
+    is_over: bool,
+}
+
+impl Round for Meeting<'_> {
+    fn is_complete(&mut self) -> Result<bool, ExchangeError> {
+        lock(&self.end.shared.rendezvous).is_complete(self.number)
+    }
+
+    fn wait(mut self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        let Shared { rendezvous, changed } = &*self.end.shared;
+        let (number, limit) = (self.number, self.end.limit);
+        let waits = |rendezvous: &mut Rendezvous| matches!(rendezvous.is_complete(number), Ok(false));
+        let (mut rendezvous, _) = changed
+            .wait_timeout_while(lock(rendezvous), limit, waits)
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(messages) = rendezvous.take(number)? {
+            self.is_over = true;
+            return Ok(messages);
+        }
+        Err(ExchangeError::TimedOut { missing: rendezvous.missing(number), limit })
+    }
+}
+
+impl Drop for Meeting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end.leave(self.number);
+        }
     }
 }

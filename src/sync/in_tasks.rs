@@ -1,28 +1,33 @@
 //! Replicas that are tasks of one process: of one thread, as in a browser, or of several.
 
-use super::exchange::{AsyncExchange, ExchangeError};
-use super::rendezvous::{Arrival, Rendezvous};
+use super::exchange::{Exchange, ExchangeError, Round};
+use super::rendezvous::Rendezvous;
 use crate::context::lock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// One end of an exchange between tasks, which blocks no thread: the tasks of all replicas may run on one.
 ///
-/// A task waits as long as the others take; dropping its future ends the waiting, and dropping an end ends that of
-/// the others with [`ExchangeError::Left`].
+/// Synchronized passes wait as long as the others take; to drop their future, or an end, ends the waiting of the
+/// others with [`ExchangeError::Left`]. What blocks elsewhere ([`Round::wait`], [`Exchange::all_gather`]) does not wait
+/// here, and fails with [`ExchangeError::TimedOut`] if a message is missing.
 ///
 /// ```
-/// use wgpu_batchnorm::{AsyncExchange, InTasks};
+/// use wgpu_batchnorm::{Exchange, InTasks};
 ///
 /// let ends = InTasks::group(2);
-/// let [first, second] = [&ends[0], &ends[1]].map(|end| async move { end.all_gather(&[end.rank() as u8]).await });
-/// let (first, second) = pollster::block_on(futures_util::future::join(first, second));
-/// assert_eq!((first?, second?), (vec![vec![0], vec![1]], vec![vec![0], vec![1]]));
+/// let (first, mut second) = (ends[0].start(vec![0])?, ends[1].start(vec![1])?);
+/// assert!(second.is_complete()?);
+/// assert_eq!((first.wait()?, second.wait()?), (vec![vec![0], vec![1]], vec![vec![0], vec![1]]));
 /// # Ok::<(), wgpu_batchnorm::ExchangeError>(())
 /// ```
 #[derive(Debug)]
 pub struct InTasks {
     rank: usize,
+    /// The next round that this end starts.
+    next: AtomicU64,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -44,11 +49,18 @@ impl InTasks {
     pub fn group(replicas: usize) -> Vec<Self> {
         let shared = Shared { rendezvous: Rendezvous::new(replicas), waiting: Vec::new() };
         let shared = Arc::new(Mutex::new(shared));
-        (0..replicas).map(|rank| Self { rank, shared: shared.clone() }).collect()
+        (0..replicas).map(|rank| Self { rank, next: AtomicU64::new(0), shared: shared.clone() }).collect()
+    }
+
+    /// Takes no part in `round` or any after it.
+    fn leave(&self, round: u64) {
+        let mut shared = lock(&self.shared);
+        shared.rendezvous.leave(self.rank, round);
+        shared.wake();
     }
 }
 
-impl AsyncExchange for InTasks {
+impl Exchange for InTasks {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -57,92 +69,114 @@ impl AsyncExchange for InTasks {
         lock(&self.shared).rendezvous.replicas()
     }
 
-    async fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
-        let arrival = {
-            let mut shared = lock(&self.shared);
-            let arrival = shared.rendezvous.arrive(self.rank, message)?;
-            if let Arrival::Complete(_) = arrival {
-                shared.wake();
-            }
-            arrival
-        };
-        let round = match arrival {
-            Arrival::Complete(messages) => return Ok(messages),
-            Arrival::Awaits(round) => round,
-        };
-        let waiting = Waiting { end: self, round };
-        std::future::poll_fn(|context| {
-            let mut shared = lock(&waiting.end.shared);
-            match shared.rendezvous.outcome(round) {
-                Some(outcome) => Poll::Ready(outcome),
-                None => {
-                    shared.waiting.push(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+    fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        self.start(message.to_vec())?.wait()
     }
-}
 
-/// A task that waits for the others: if it is dropped before they come, its message goes with it.
-struct Waiting<'a> {
-    end: &'a InTasks,
-    round: u64,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let Shared { rendezvous, .. } = &mut *lock(&self.end.shared);
-        if rendezvous.outcome(self.round).is_none() {
-            rendezvous.withdraw(self.end.rank);
-        }
+    fn start(&self, message: Vec<u8>) -> Result<Box<dyn Round + '_>, ExchangeError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut shared = lock(&self.shared);
+        shared.rendezvous.bring(self.rank, number, message)?;
+        shared.wake();
+        Ok(Box::new(Meeting { end: self, number, is_over: false }))
     }
 }
 
 impl Drop for InTasks {
     fn drop(&mut self) {
-        let mut shared = lock(&self.shared);
-        shared.rendezvous.leave(self.rank);
-        shared.wake();
+        self.leave(self.next.load(Ordering::Relaxed));
+    }
+}
+
+/// A round under way.
+struct Meeting<'a> {
+    end: &'a InTasks,
+    number: u64,
+    is_over: bool,
+}
+
+impl Round for Meeting<'_> {
+    fn is_complete(&mut self) -> Result<bool, ExchangeError> {
+        lock(&self.end.shared).rendezvous.is_complete(self.number)
+    }
+
+    fn poll_complete(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        let mut shared = lock(&self.end.shared);
+        match shared.rendezvous.is_complete(self.number) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => {
+                shared.waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn wait(mut self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        let mut shared = lock(&self.end.shared);
+        if let Some(messages) = shared.rendezvous.take(self.number)? {
+            drop(shared);
+            self.is_over = true;
+            return Ok(messages);
+        }
+        let missing = shared.rendezvous.missing(self.number);
+        drop(shared);
+        Err(ExchangeError::TimedOut { missing, limit: Duration::ZERO })
+    }
+}
+
+impl Drop for Meeting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end.leave(self.number);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::pin::pin;
-    use std::task::Context;
 
-    #[test]
-    fn who_waits_no_longer_takes_the_message_back() {
-        let ends = InTasks::group(2);
-        let mut context = Context::from_waker(Waker::noop());
-        {
-            let waiting = pin!(ends[0].all_gather(b"old"));
-            assert!(waiting.poll(&mut context).is_pending());
-        }
-        let mut second = pin!(ends[1].all_gather(b"second"));
-        assert!(second.as_mut().poll(&mut context).is_pending());
-        let first = pin!(ends[0].all_gather(b"new"));
-        let expected = vec![b"new".to_vec(), b"second".to_vec()];
-        assert!(matches!(first.poll(&mut context), Poll::Ready(Ok(messages)) if messages == expected));
-        assert!(matches!(second.poll(&mut context), Poll::Ready(Ok(messages)) if messages == expected));
+    fn poll(round: &mut Box<dyn Round + '_>) -> Poll<Result<(), ExchangeError>> {
+        round.poll_complete(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
-    fn who_leaves_ends_the_waiting() {
+    fn who_waits_is_ready_when_the_last_one_comes() -> Result<(), ExchangeError> {
+        let ends = InTasks::group(2);
+        let mut first = ends[0].start(b"first".to_vec())?;
+        assert!(poll(&mut first).is_pending());
+        let mut second = ends[1].start(b"second".to_vec())?;
+        let expected = vec![b"first".to_vec(), b"second".to_vec()];
+        for round in [&mut first, &mut second] {
+            assert!(matches!(poll(round), Poll::Ready(Ok(()))));
+        }
+        assert!(matches!(first.wait(), Ok(messages) if messages == expected));
+        assert!(matches!(second.wait(), Ok(messages) if messages == expected));
+        Ok(())
+    }
+
+    #[test]
+    fn who_leaves_ends_the_waiting() -> Result<(), ExchangeError> {
         let mut ends = InTasks::group(2);
         let second = ends.pop();
-        let mut context = Context::from_waker(Waker::noop());
-        let mut first = pin!(ends[0].all_gather(b"first"));
-        assert!(first.as_mut().poll(&mut context).is_pending());
+        let mut first = ends[0].start(b"first".to_vec())?;
+        assert!(poll(&mut first).is_pending());
         drop(second);
-        let left = Poll::Ready(Err::<Vec<Vec<u8>>, _>(1));
-        let outcome = first.poll(&mut context).map_err(|error| match error {
-            ExchangeError::Left { rank } => rank,
-            _ => usize::MAX,
+        assert!(matches!(poll(&mut first), Poll::Ready(Err(ExchangeError::Left { rank: 1 }))));
+        Ok(())
+    }
+
+    #[test]
+    fn who_cannot_wait_is_told_who_is_missing() -> Result<(), ExchangeError> {
+        let ends = InTasks::group(3);
+        let first = ends[0].start(b"first".to_vec())?;
+        let _third = ends[2].start(b"third".to_vec())?;
+        let missing = first.wait().map_err(|error| match error {
+            ExchangeError::TimedOut { missing, .. } => missing,
+            _ => Vec::new(),
         });
-        assert_eq!(outcome, left);
+        assert_eq!(missing, Err(vec![1]));
+        Ok(())
     }
 }

@@ -6,25 +6,30 @@ use crate::options::Options;
 use crate::plan::{Monoid, WORD_BYTES};
 
 /// Words of the head: what the message is, and the settings that all replicas must share.
-const HEAD_WORDS: usize = 5;
+const HEAD_WORDS: usize = 6;
+const HEAD_BYTES: usize = HEAD_WORDS * WORD_BYTES as usize;
 /// Set in the word of the monoid by a replica with a mask.
 const MASKED: u32 = 1 << 8;
 const MAGIC: u32 = u32::from_le_bytes(*b"WBN1");
 
 /// What all replicas must agree on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
+    kind: Monoid,
     monoid: u32,
     channels: u32,
     epsilon: f32,
     dtype: u32,
     activation: u32,
     order: u32,
+    /// Of leaky ReLU; 0 of all others.
+    negative_slope: f32,
 }
 
 impl Head {
     pub(super) fn new(monoid: Monoid, options: &Options) -> Self {
         Self {
+            kind: monoid,
             monoid: match monoid {
                 Monoid::Moments => 0,
                 Monoid::GradSums => 1,
@@ -51,40 +56,59 @@ impl Head {
                 Order::Post => 0,
                 Order::Pre => 1,
             },
+            negative_slope: match options.activation {
+                Activation::LeakyRelu { negative_slope } => negative_slope as f32,
+                _ => 0.0,
+            },
         }
     }
 
     fn words(self) -> [u32; HEAD_WORDS] {
         let elementwise = self.dtype | self.activation << 8 | self.order << 16;
-        [MAGIC, self.monoid, self.channels, self.epsilon.to_bits(), elementwise]
+        let (epsilon, slope) = (self.epsilon.to_bits(), self.negative_slope.to_bits());
+        [MAGIC, self.monoid, self.channels, epsilon, elementwise, slope]
     }
 
-    /// The message of a replica that found `records`, with a mask or without.
-    pub(super) fn encode(self, mask: bool, records: &[u32]) -> Vec<u8> {
+    /// What passes of this head exchange.
+    pub(super) fn monoid(self) -> Monoid {
+        self.kind
+    }
+
+    /// C.
+    pub(super) fn channels(self) -> usize {
+        self.channels as usize
+    }
+
+    /// Bytes of the records of all channels.
+    pub(super) fn record_bytes(self) -> usize {
+        self.channels as usize * self.kind.bytes() as usize
+    }
+
+    /// Appends the section of a replica that found `records`, with a mask or without. The words of a device and
+    /// those of a message are little-endian, so records travel as they are.
+    pub(super) fn encode(self, mask: bool, records: &[u8], message: &mut Vec<u8>) {
         let mut words = self.words();
         words[1] |= if mask { MASKED } else { 0 };
-        words.iter().chain(records).flat_map(|word| word.to_le_bytes()).collect()
+        message.reserve(HEAD_BYTES + records.len());
+        message.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        message.extend_from_slice(records);
     }
 
-    /// Whether replica `rank` has a mask, and the records in its message, if it agrees with this one.
+    /// Whether replica `rank` has a mask, the records in the first section of `rest`, if it agrees with this one,
+    /// and what comes after that section. The message has `actual` bytes, this replica's own `expected`.
     pub(super) fn decode(
         self,
         rank: usize,
-        message: &[u8],
-        monoid: Monoid,
-    ) -> Result<(bool, Vec<u32>), SyncError> {
-        let (words, rest) = message.as_chunks::<4>();
-        let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        let malformed = |expected: u64| SyncError::Malformed { rank, actual: message.len() as u64, expected };
-        let records = u64::from(self.channels) * monoid.bytes();
-        let bytes = HEAD_WORDS as u64 * WORD_BYTES + records;
-        let Some((&[magic, kind, channels, epsilon, elementwise], found)) =
-            words.split_first_chunk::<HEAD_WORDS>()
-        else {
-            return Err(malformed(bytes));
-        };
-        if magic != MAGIC || !rest.is_empty() {
-            return Err(malformed(bytes));
+        rest: &[u8],
+        [actual, expected]: [usize; 2],
+    ) -> Result<(bool, &[u8], &[u8]), SyncError> {
+        let malformed = || SyncError::Malformed { rank, actual: actual as u64, expected: expected as u64 };
+        let (head, rest) = rest.split_first_chunk::<HEAD_BYTES>().ok_or_else(malformed)?;
+        let mut words = head.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+        let mut word = || words.next().unwrap_or_default();
+        let [magic, kind, channels, epsilon, elementwise, slope] = std::array::from_fn(|_| word());
+        if magic != MAGIC {
+            return Err(malformed());
         }
         let disagree = |what: &'static str, actual: String, expected: String| {
             Err(SyncError::Disagree { rank, what, actual, expected })
@@ -117,9 +141,14 @@ impl Head {
         if order != self.order {
             return disagree("order of the activation", order_name(order), order_name(self.order));
         }
-        if found.len() as u64 * WORD_BYTES != records {
-            return Err(malformed(bytes));
+        if slope != self.negative_slope.to_bits() {
+            return disagree(
+                "negative_slope",
+                f32::from_bits(slope).to_string(),
+                self.negative_slope.to_string(),
+            );
         }
-        Ok((kind & MASKED != 0, found.to_vec()))
+        let (records, rest) = rest.split_at_checked(self.record_bytes()).ok_or_else(malformed)?;
+        Ok((kind & MASKED != 0, records, rest))
     }
 }

@@ -6,12 +6,14 @@ mod in_process;
 mod in_tasks;
 mod message;
 mod passes;
+mod phases;
 mod rendezvous;
 
-pub use exchange::{AsyncExchange, Exchange, ExchangeError};
+pub use exchange::{Exchange, ExchangeError, Round};
 #[cfg(not(target_arch = "wasm32"))]
 pub use in_process::InProcess;
 pub use in_tasks::InTasks;
+pub use phases::{Begun, Received, Sent};
 
 use crate::batch_norm::{BatchNorm, BatchNormError};
 use crate::buffer::BufferRange;
@@ -30,7 +32,46 @@ use thiserror::Error;
 /// they must not be added up again. A replica without samples takes part too.
 ///
 /// Every pass submits, waits for its records and submits again; passes in evaluation need no exchange, and are
-/// those of the layer itself.
+/// those of the layer itself. `submit_…` runs a whole pass; `begin_…` returns as soon as the local half is submitted,
+/// and leaves it to the caller when to wait, with what beside it, and which passes share a message ([`Begun::join`]).
+///
+/// # When to synchronize
+///
+/// A variance of m values is off by a relative √(2/m) or so, whatever the network: with 2 samples of 1×1 values it says
+/// nothing, with 32 samples of 56×56 it is exact for all purposes. Synchronize where N·S on one device is below a few
+/// hundred in some layer: few samples a device (detection, segmentation, large 3-D inputs), late layers with small
+/// images, fully connected ones; or where results must not depend on the number of devices. Otherwise do not: each
+/// layer then waits for the slowest replica twice a step, and for two copies between device and host, however fast the
+/// transport is. Between the two: synchronize within small groups, each of which has values enough (each group is then
+/// an exchange of its own, and so are its running statistics).
+///
+/// # What it costs
+///
+/// A pass moves what the plain one does. On top come 24 + 20·C bytes forward and 24 + 16·C backward that every
+/// replica sends to every other; a copy of those bytes to the host and of all replicas' bytes back; and the wait for
+/// the last replica. `wgpu-batchnorm-mpi` measures these and predicts them for other numbers of replicas.
+///
+/// # Work in between
+///
+/// ```no_run
+/// # use wgpu_batchnorm::*;
+/// # fn record_other_work() {}
+/// # async fn two_branches<E: Exchange>(
+/// #     [left, right]: [&Synchronized<E>; 2],
+/// #     shape: &Shape,
+/// #     [in_left, in_right]: [&ForwardTensors<'_>; 2],
+/// # ) -> Result<(), SyncError> {
+/// // Two layers of parallel branches, in one message.
+/// let begun = left.begin_forward(shape, in_left)?.join(right.begin_forward(shape, in_right)?)?;
+/// record_other_work();                  // while the device takes the statistics
+/// let sent = begun.send().await?;       // waits for the device
+/// record_other_work();                  // while the messages travel
+/// sent.finish()?;                       // waits for the other replicas
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The equations
 ///
 /// ```text
 /// forward    (m, mean, M2) = ⊕ᵣ (mᵣ, meanᵣ, M2ᵣ)   with Chan's merge, M2 = Σ(x − mean)²
@@ -97,7 +138,7 @@ pub enum SyncError {
     },
     /// A message is none of a replica of this layer.
     #[error(
-        "the message of replica {rank} has {actual} bytes and is none of this version, expected {expected}: check the transport and the versions"
+        "the message of replica {rank} has {actual} bytes and is none of this version, expected {expected}: check the transport and the versions, and that all replicas join the same passes"
     )]
     Malformed {
         /// The other replica.
@@ -132,6 +173,17 @@ pub enum SyncError {
         rank: usize,
         /// The number of replicas.
         replicas: usize,
+    },
+    /// Passes of different exchanges were to share one message.
+    #[error(
+        "the pass that joins is of rank {} of {} replicas, expected {} of {}: join passes of one exchange only",
+        actual[0], actual[1], expected[0], expected[1]
+    )]
+    Join {
+        /// Rank and number of replicas of the one that joins.
+        actual: [usize; 2],
+        /// Those of the one that is joined.
+        expected: [usize; 2],
     },
     /// Replicas share the statistics of all their samples.
     #[error(

@@ -1,22 +1,23 @@
 //! The passes of a synchronized layer: a local half, an exchange, and a merged half.
 
 use super::message::Head;
-use super::{AsyncExchange, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
+use super::phases::{Begun, Lease, Own, Part};
+use super::{Exchange, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
 use crate::batch_norm::tensor_list::TensorList;
 use crate::batch_norm::{BackwardTensors, BatchNorm, BatchNormError, BoundOperation, ForwardTensors};
 use crate::buffer::BufferRange;
 use crate::context::lock;
 use crate::device::create_buffer;
 use crate::mode::Mode;
-use crate::plan::{Monoid, Operation, Pass, WORD_BYTES, Wanted};
+use crate::plan::{Monoid, Operation, Pass, Wanted};
 use crate::resource::Resource;
 use crate::shape::Shape;
-use crate::state::{LeftBy, download};
+use crate::state::{LeftBy, submit_download};
 use std::sync::Mutex;
 
 const TRAINING: Mode = Mode::TRAINING;
 
-impl<E: AsyncExchange> Synchronized<E> {
+impl<E: Exchange> Synchronized<E> {
     /// The layer with a transport to the other replicas.
     pub fn new(batch_norm: &BatchNorm, exchange: E) -> Self {
         Self { batch_norm: batch_norm.clone(), exchange, records: Mutex::default() }
@@ -37,6 +38,18 @@ impl<E: AsyncExchange> Synchronized<E> {
     /// # Errors
     /// [`SyncError`] if the pass does not fit, or the replicas do not get together.
     pub async fn submit_forward(&self, shape: &Shape, tensors: &ForwardTensors<'_>) -> Result<(), SyncError> {
+        self.begin_forward(shape, tensors)?.send().await?.arrived().await?.finish()
+    }
+
+    /// Begins what [`Synchronized::submit_forward`] does, and leaves the waiting to the caller.
+    ///
+    /// # Errors
+    /// [`SyncError`] if the pass does not fit; then nothing was submitted, and the others wait.
+    pub fn begin_forward(
+        &self,
+        shape: &Shape,
+        tensors: &ForwardTensors<'_>,
+    ) -> Result<Begun<'_, E>, SyncError> {
         let records = self.records(shape, Monoid::Moments)?;
         let in_place = tensors.y.starts_with(&tensors.x);
         // Everything is checked before the others are told anything.
@@ -56,8 +69,7 @@ impl<E: AsyncExchange> Synchronized<E> {
         local.tensor(Resource::X, &tensors.x).mask(tensors.mask).records(&records.range, bytes);
         let local = local.bind(operation, tensors.workspace.as_ref())?;
         self.submit(&BoundOperation::free(&self.batch_norm, local))?;
-        self.exchange_records(&records, true, Monoid::Moments, pass.mask).await?;
-        self.submit(&merged)
+        self.begin(records, Samples::Some { mask: pass.mask }, Monoid::Moments, merged)
     }
 
     /// Takes part in a forward pass in training without samples; the running statistics are updated as on
@@ -69,6 +81,17 @@ impl<E: AsyncExchange> Synchronized<E> {
         &self,
         tensors: &WithoutSamples<'_>,
     ) -> Result<(), SyncError> {
+        self.begin_forward_without_samples(tensors)?.send().await?.arrived().await?.finish()
+    }
+
+    /// Begins what [`Synchronized::submit_forward_without_samples`] does.
+    ///
+    /// # Errors
+    /// As [`Synchronized::begin_forward`].
+    pub fn begin_forward_without_samples(
+        &self,
+        tensors: &WithoutSamples<'_>,
+    ) -> Result<Begun<'_, E>, SyncError> {
         let WithoutSamples { parameters: [weight, bias], running, saved } = tensors;
         let options = self.batch_norm.options();
         let shape = Shape::of_channels(options.channels);
@@ -83,8 +106,7 @@ impl<E: AsyncExchange> Synchronized<E> {
         let bindings = list.bind(operation, None)?;
         let origin = self.batch_norm.origin(&shape, TRAINING.into(), LeftBy::Replicas);
         let merged = BoundOperation::leaving(&self.batch_norm, bindings, saved, origin);
-        self.exchange_records(&records, false, Monoid::Moments, false).await?;
-        self.submit(&merged)
+        self.begin(records, Samples::None, Monoid::Moments, merged)
     }
 
     /// Runs the backward pass of [`Synchronized::submit_forward`].
@@ -96,6 +118,18 @@ impl<E: AsyncExchange> Synchronized<E> {
         shape: &Shape,
         tensors: &BackwardTensors<'_>,
     ) -> Result<(), SyncError> {
+        self.begin_backward(shape, tensors)?.send().await?.arrived().await?.finish()
+    }
+
+    /// Begins what [`Synchronized::submit_backward`] does, and leaves the waiting to the caller.
+    ///
+    /// # Errors
+    /// As [`Synchronized::begin_forward`].
+    pub fn begin_backward(
+        &self,
+        shape: &Shape,
+        tensors: &BackwardTensors<'_>,
+    ) -> Result<Begun<'_, E>, SyncError> {
         let BackwardTensors { x, dy, residual, mask, saved, workspace, .. } = tensors;
         let records = self.records(shape, Monoid::GradSums)?;
         let mut list = TensorList::new(&self.batch_norm, shape);
@@ -117,8 +151,7 @@ impl<E: AsyncExchange> Synchronized<E> {
         list.records(&records.range, bytes);
         let bindings = list.bind(operation, workspace.as_ref())?;
         self.submit(&BoundOperation::needing(&self.batch_norm, bindings, saved, origin))?;
-        self.exchange_records(&records, true, Monoid::GradSums, false).await?;
-        self.submit(&merged)
+        self.begin(records, Samples::Some { mask: false }, Monoid::GradSums, merged)
     }
 
     /// Takes part in a backward pass without samples; dγ and dβ are those of all replicas.
@@ -129,6 +162,17 @@ impl<E: AsyncExchange> Synchronized<E> {
         &self,
         tensors: &GradientsWithoutSamples<'_>,
     ) -> Result<(), SyncError> {
+        self.begin_backward_without_samples(tensors)?.send().await?.arrived().await?.finish()
+    }
+
+    /// Begins what [`Synchronized::submit_backward_without_samples`] does.
+    ///
+    /// # Errors
+    /// As [`Synchronized::begin_forward`].
+    pub fn begin_backward_without_samples(
+        &self,
+        tensors: &GradientsWithoutSamples<'_>,
+    ) -> Result<Begun<'_, E>, SyncError> {
         let GradientsWithoutSamples { saved, dweight, dbias } = tensors;
         let shape = Shape::of_channels(self.batch_norm.options().channels);
         let records = self.records(&shape, Monoid::GradSums)?;
@@ -151,54 +195,30 @@ impl<E: AsyncExchange> Synchronized<E> {
         let origin = self.batch_norm.origin(&shape, TRAINING.into(), LeftBy::Replicas);
         let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
         merged.check()?;
-        self.exchange_records(&records, false, Monoid::GradSums, false).await?;
-        self.submit(&merged)
+        self.begin(records, Samples::None, Monoid::GradSums, merged)
     }
 
-    /// Tells the others this replica's record, the first one of `records`, or an empty one; and replaces the records
-    /// by everybody's.
-    async fn exchange_records(
-        &self,
-        records: &Lease<'_>,
-        samples: bool,
+    /// Has this replica's record, the first one of `records`, copied to the host, or takes an empty one.
+    fn begin<'a>(
+        &'a self,
+        records: Lease<'a>,
+        samples: Samples,
         monoid: Monoid,
-        mask: bool,
-    ) -> Result<(), SyncError> {
-        let (context, options) = (self.batch_norm.context(), self.batch_norm.options());
-        let bytes = options.channels as u64 * monoid.bytes();
-        let own: Vec<u32> = if samples {
-            download(context, "records", &BufferRange { size: bytes, ..records.range.clone() }).await?
-        } else {
+        merged: BoundOperation,
+    ) -> Result<Begun<'a, E>, SyncError> {
+        let head = Head::new(monoid, self.batch_norm.options());
+        let bytes = head.record_bytes();
+        let (mask, own) = match samples {
+            Samples::Some { mask } => {
+                let record = BufferRange { size: bytes as u64, ..records.range.clone() };
+                let copy = submit_download(self.batch_norm.context(), "records", &record)?;
+                (mask, Own::Copying(copy))
+            }
             // Counts and sums of nothing are all zero bits.
-            vec![0; (bytes / WORD_BYTES) as usize]
+            Samples::None => (false, Own::Here(vec![0; bytes])),
         };
-        let head = Head::new(monoid, options);
-        let message = head.encode(mask, &own);
-        let messages = self.exchange.all_gather(&message).await?;
-        let (rank, expected) = (self.exchange.rank(), self.exchange.replicas());
-        if messages.len() != expected {
-            return Err(SyncError::Messages { actual: messages.len(), expected });
-        }
-        if messages.get(rank) != Some(&message) {
-            return Err(SyncError::Misplaced { rank });
-        }
-        let mut all = Vec::with_capacity(own.len() * messages.len());
-        let (mut values, mut masked) = (0u64, false); // of a channel, if these are statistics
-        for (rank, message) in messages.iter().enumerate() {
-            let (mask, record) = head.decode(rank, message, monoid)?;
-            // The planes of the count come first: the lower words, then the upper ones.
-            let word = |i: usize| record.get(i).copied().map_or(0, u64::from);
-            values = values.saturating_add(word(0) | word(options.channels) << 32);
-            masked |= mask;
-            all.extend(record);
-        }
-        // A mask may show less than the host knew; all replicas decide alike.
-        if monoid == Monoid::Moments && values < 2 && !masked {
-            return Err(SyncError::TooFewValues { actual: values });
-        }
-        context.check_alive()?;
-        context.queue().write_buffer(&records.range.buffer, 0, bytemuck::cast_slice(&all));
-        Ok(())
+        let part = Part { batch_norm: &self.batch_norm, head, mask, own, records, merged };
+        Ok(Begun::new(&self.exchange, part))
     }
 
     /// A buffer for the records of this shape and of all replicas, for this pass alone: others may be under way.
@@ -241,20 +261,8 @@ impl<E: AsyncExchange> Synchronized<E> {
     }
 }
 
-/// Buffers to keep for later passes.
-const KEPT: usize = 4;
-
-/// A buffer of the pool, which goes back when the pass is done: what is submitted later runs later.
-struct Lease<'a> {
-    range: BufferRange,
-    pool: &'a Mutex<Vec<wgpu::Buffer>>,
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        let mut pool = lock(self.pool);
-        if pool.len() < KEPT {
-            pool.push(self.range.buffer.clone());
-        }
-    }
+/// What a replica takes part with.
+enum Samples {
+    None,
+    Some { mask: bool },
 }

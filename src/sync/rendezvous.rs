@@ -1,75 +1,84 @@
 //! Messages that wait for those of all replicas of one process: what threads and tasks have in common.
 
 use super::exchange::ExchangeError;
+use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub(super) struct Rendezvous {
-    /// Exchanges that are done.
-    rounds: u64,
-    /// What has arrived for the next one.
-    arrived: Vec<Option<Vec<u8>>>,
-    /// The messages of the last one. The next one cannot end before all have taken them.
-    last: Vec<Vec<u8>>,
-    /// The first replica that has left.
-    left: Option<usize>,
+    /// By their numbers, those that have not been taken by all.
+    rounds: BTreeMap<u64, Table>,
+    /// Of each replica that has left, the first round that it takes no part in.
+    gone: Vec<Option<u64>>,
 }
 
-/// What comes of bringing a message.
-pub(super) enum Arrival {
-    /// It was the last one: these are all of them, and the others can take theirs.
-    Complete(Vec<Vec<u8>>),
-    /// Others are missing for this round.
-    Awaits(u64),
+/// What has arrived for a round.
+#[derive(Debug)]
+struct Table {
+    messages: Vec<Option<Vec<u8>>>,
+    taken: usize,
+}
+
+impl Table {
+    fn is_complete(&self) -> bool {
+        self.messages.iter().all(Option::is_some)
+    }
 }
 
 impl Rendezvous {
     pub(super) fn new(replicas: usize) -> Self {
-        Self { rounds: 0, arrived: vec![None; replicas], last: Vec::new(), left: None }
+        Self { rounds: BTreeMap::new(), gone: vec![None; replicas] }
     }
 
     pub(super) fn replicas(&self) -> usize {
-        self.arrived.len()
+        self.gone.len()
     }
 
-    /// Brings the message of replica `rank` for the next round.
-    pub(super) fn arrive(&mut self, rank: usize, message: &[u8]) -> Result<Arrival, ExchangeError> {
-        if let Some(rank) = self.left {
+    /// Brings the message of a replica for a round.
+    pub(super) fn bring(&mut self, rank: usize, round: u64, message: Vec<u8>) -> Result<(), ExchangeError> {
+        self.is_complete(round)?;
+        let replicas = self.replicas();
+        let empty = || Table { messages: vec![None; replicas], taken: 0 };
+        let table = self.rounds.entry(round).or_insert_with(empty);
+        if let Some(place) = table.messages.get_mut(rank) {
+            *place = Some(message);
+        }
+        Ok(())
+    }
+
+    /// Whether all messages of a round are there; an error if they never will be.
+    pub(super) fn is_complete(&self, round: u64) -> Result<bool, ExchangeError> {
+        if let Some(rank) = self.gone.iter().position(|gone| gone.is_some_and(|first| first <= round)) {
             return Err(ExchangeError::Left { rank });
         }
-        if let Some(place) = self.arrived.get_mut(rank) {
-            *place = Some(message.to_vec());
-        }
-        if self.arrived.iter().any(Option::is_none) {
-            return Ok(Arrival::Awaits(self.rounds));
-        }
-        self.last = self.arrived.iter_mut().filter_map(Option::take).collect();
-        self.rounds += 1;
-        Ok(Arrival::Complete(self.last.clone()))
+        Ok(self.rounds.get(&round).is_some_and(Table::is_complete))
     }
 
-    /// How a round has ended, if it has.
-    pub(super) fn outcome(&self, round: u64) -> Option<Result<Vec<Vec<u8>>, ExchangeError>> {
-        if self.rounds > round {
-            return Some(Ok(self.last.clone()));
+    /// The messages of a round for one replica, if all are there. The last one to take them takes them away.
+    pub(super) fn take(&mut self, round: u64) -> Result<Option<Vec<Vec<u8>>>, ExchangeError> {
+        self.is_complete(round)?;
+        let replicas = self.replicas();
+        let Some(table) = self.rounds.get_mut(&round).filter(|table| table.is_complete()) else {
+            return Ok(None);
+        };
+        table.taken += 1;
+        if table.taken < replicas {
+            return Ok(Some(table.messages.iter().flatten().cloned().collect()));
         }
-        self.left.map(|rank| Err(ExchangeError::Left { rank }))
-    }
-
-    /// Takes back the message of a replica that waits no longer: nobody may take it for one of a later round.
-    pub(super) fn withdraw(&mut self, rank: usize) {
-        if let Some(place) = self.arrived.get_mut(rank) {
-            *place = None;
-        }
+        let table = self.rounds.remove(&round);
+        Ok(table.map(|table| table.messages.into_iter().flatten().collect()))
     }
 
     /// The replicas whose messages are missing.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn missing(&self) -> Vec<usize> {
-        let arrived = self.arrived.iter().enumerate();
-        arrived.filter(|(_, message)| message.is_none()).map(|(rank, _)| rank).collect()
+    pub(super) fn missing(&self, round: u64) -> Vec<usize> {
+        let messages = self.rounds.get(&round).map_or(&[][..], |table| &table.messages);
+        let absent = messages.iter().enumerate().filter(|(_, message)| message.is_none());
+        absent.map(|(rank, _)| rank).collect()
     }
 
-    pub(super) fn leave(&mut self, rank: usize) {
-        self.left.get_or_insert(rank);
+    /// A replica takes no part in `round` or any after it.
+    pub(super) fn leave(&mut self, rank: usize, round: u64) {
+        if let Some(gone) = self.gone.get_mut(rank) {
+            *gone = Some(gone.map_or(round, |gone| gone.min(round)));
+        }
     }
 }

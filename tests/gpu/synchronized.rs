@@ -144,7 +144,7 @@ fn messages_are_as_long_as_documented(context: &Context) -> Result<(), Failed> {
         let synchronized = Synchronized::new(&buffers.batch_norm, Tampered::counting(end));
         pollster::block_on(synchronized.submit_forward(&setup.shape, &buffers.forward()))?;
         pollster::block_on(synchronized.submit_backward(&setup.shape, &buffers.backward()))?;
-        assert_eq!(synchronized.exchange().lengths(), [20 + 20 * channels, 20 + 16 * channels]);
+        assert_eq!(synchronized.exchange().lengths(), [24 + 20 * channels, 24 + 16 * channels]);
         setup.compare(&buffers.results(context)?)?;
     }
     Ok(())

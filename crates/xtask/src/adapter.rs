@@ -1,7 +1,7 @@
 //! Making sure that there is an adapter.
 
 use crate::apt;
-use crate::system::{Remedy, System};
+use crate::system::{Remedy, System, Wanted};
 use anyhow::{Context as _, bail};
 use cargo_metadata::camino::Utf8Path;
 use std::process::Command;
@@ -21,27 +21,32 @@ const RESTRICTING: [&str; 5] = [
 /// The program itself is asked, since the files of a driver say little: they may be there without
 /// their library, or without the GPU that they drive.
 pub(crate) fn ensure(program: &Utf8Path) -> anyhow::Result<()> {
-    let Some(reason) = missing(program)? else { return Ok(()) };
+    let mut info = Command::new(program);
+    ensure_for(info.arg("info"))
+}
+
+/// The same with another question than `batchnorm info`: a command that fails if it finds no adapter.
+pub(crate) fn ensure_for(question: &mut Command) -> anyhow::Result<()> {
+    let Some(reason) = missing(question)? else { return Ok(()) };
     eprintln!("There is no adapter yet: {reason}");
-    match System::current().remedy() {
+    match System::current().remedy(Wanted::Adapter) {
         Remedy::Apt => apt::install(&apt::ADAPTER)?,
         Remedy::ByHand(advice) => bail!("no adapter. {advice}, and run this again."),
     }
-    let Some(reason) = missing(program)? else { return Ok(()) };
+    let Some(reason) = missing(question)? else { return Ok(()) };
     let set = restrictions(|name| std::env::var(name).ok());
     bail!("there is still no adapter after the installation: {reason}{set}")
 }
 
 /// Why there is no adapter, or nothing if there is one.
-fn missing(program: &Utf8Path) -> anyhow::Result<Option<String>> {
-    let info = Command::new(program).arg("info").output();
-    let info = info.with_context(|| format!("cannot run {program}"))?;
-    if info.status.success() {
+fn missing(question: &mut Command) -> anyhow::Result<Option<String>> {
+    let answer = question.output().with_context(|| format!("cannot run {question:?}"))?;
+    if answer.status.success() {
         return Ok(None);
     }
-    let said = String::from_utf8_lossy(&info.stderr);
+    let said = String::from_utf8_lossy(&answer.stderr);
     let said = said.trim().trim_start_matches("error: ");
-    Ok(Some(if said.is_empty() { format!("{program} info: {}", info.status) } else { said.to_owned() }))
+    Ok(Some(if said.is_empty() { format!("{question:?}: {}", answer.status) } else { said.to_owned() }))
 }
 
 /// Gives a program that uses an adapter the folder that Mesa's driver asks for, where a machine without a

@@ -1,4 +1,4 @@
-//! Installing what Debian and Ubuntu have as packages, and fetching packages.
+//! Installing and fetching packages on Debian and Ubuntu.
 
 use anyhow::{Context as _, bail};
 use cargo_metadata::camino::Utf8Path;
@@ -7,18 +7,28 @@ use std::process::{Command, Stdio};
 const UPDATE: &[&str] = &["apt-get", "update"];
 const INSTALL: &[&str] = &["apt-get", "install", "-y", "--no-install-recommends"];
 
-/// What can be installed: what it is, and Debian's packages that bring it.
-pub(crate) struct Software {
-    pub(crate) what: &'static str,
-    pub(crate) packages: &'static [&'static str],
+/// What is installed together.
+#[derive(Debug)]
+pub(crate) struct Packages {
+    what: &'static str,
+    names: &'static [&'static str],
 }
 
-/// An adapter for machines without a GPU.
-pub(crate) const ADAPTER: Software =
-    Software { what: "Mesa's software adapter", packages: &["mesa-vulkan-drivers", "libvulkan1"] };
+pub(crate) const ADAPTER: Packages =
+    Packages { what: "Mesa's software adapter", names: &["mesa-vulkan-drivers", "libvulkan1"] };
 /// A browser, what drives it, and what runs the tests of the page.
-pub(crate) const BROWSER: Software =
-    Software { what: "a browser and Node.js", packages: &["chromium", "chromium-driver", "nodejs", "npm"] };
+pub(crate) const BROWSER: Packages =
+    Packages { what: "a browser and Node.js", names: &["chromium", "chromium-driver", "nodejs", "npm"] };
+/// clang reads the header of MPI for its bindings.
+pub(crate) const MPI: Packages =
+    Packages { what: "Open MPI", names: &["openmpi-bin", "libopenmpi-dev", "clang"] };
+
+impl Packages {
+    /// The command line that installs them.
+    fn install(&self) -> Vec<&'static str> {
+        [INSTALL, self.names].concat()
+    }
+}
 
 /// Who runs apt.
 #[derive(Clone, Copy, Debug)]
@@ -52,20 +62,20 @@ impl Rights {
     }
 }
 
-/// Installs it, or fails saying which command to run.
-pub(crate) fn install(software: &Software) -> anyhow::Result<()> {
+/// Installs packages, or fails saying which command to run.
+pub(crate) fn install(packages: &Packages) -> anyhow::Result<()> {
     let rights = Rights::current();
-    let (Some(update), Some(install)) =
-        (rights.command_line(UPDATE), rights.command_line(&software.command()))
-    else {
-        bail!("installing {} takes root. {}", software.what, software.by_hand());
+    let Packages { what, names } = packages;
+    let install = packages.install();
+    let (Some(update), Some(install)) = (rights.command_line(UPDATE), rights.command_line(&install)) else {
+        bail!("installing {what} takes root. {}", by_hand(packages));
     };
-    eprintln!("Installing {}:", software.what);
+    eprintln!("Installing {what}, packages {}:", names.join(", "));
     // Of several package sources one may be broken without being needed.
     if let Err(error) = run(&update) {
         eprintln!("{error:#}; going on with the package lists that are there");
     }
-    run(&install).with_context(|| software.by_hand())
+    run(&install).with_context(|| by_hand(packages))
 }
 
 /// Fetches a package and unpacks it into `folder`, without installing it. Takes no rights.
@@ -89,20 +99,15 @@ fn run_in(folder: &Utf8Path, words: &[&str]) -> anyhow::Result<()> {
     eprintln!("+ {line}");
     let [program, arguments @ ..] = words else { bail!("an empty command line") };
     let mut command = Command::new(program);
-    // apt's output is not that of the command which needs the adapter.
+    // apt's output is not that of the command which needs the packages.
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(std::io::stderr());
     let status = command.status().with_context(|| format!("cannot run {line}"))?;
     if status.success() { Ok(()) } else { bail!("{line}: {status}") }
 }
 
-impl Software {
-    fn command(&self) -> Vec<&'static str> {
-        [INSTALL, self.packages].concat()
-    }
-
-    fn by_hand(&self) -> String {
-        format!("Run this, then try again: sudo {} && sudo {}", UPDATE.join(" "), self.command().join(" "))
-    }
+fn by_hand(packages: &Packages) -> String {
+    let install = packages.install().join(" ");
+    format!("Run this, then try again: sudo {} && sudo {install}", UPDATE.join(" "))
 }
 
 #[cfg(test)]
@@ -111,7 +116,7 @@ mod tests {
 
     #[test]
     fn command_lines_fit_the_rights() {
-        let line = |rights: Rights| rights.command_line(&ADAPTER.command()).map(|words| words.join(" "));
+        let line = |rights: Rights| rights.command_line(&ADAPTER.install()).map(|words| words.join(" "));
         let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
                        mesa-vulkan-drivers libvulkan1";
         assert_eq!(line(Rights::Root).as_deref(), Some(install));
@@ -123,7 +128,6 @@ mod tests {
     fn who_lacks_the_rights_is_told_the_command() {
         let expected = "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
                         mesa-vulkan-drivers libvulkan1";
-        let by_hand = ADAPTER.by_hand();
-        assert!(by_hand.ends_with(expected), "{by_hand}");
+        assert!(by_hand(&ADAPTER).ends_with(expected), "{}", by_hand(&ADAPTER));
     }
 }

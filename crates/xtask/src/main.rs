@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod bundle;
 mod cargo;
+mod mpi;
 mod msrv;
 mod passed_on;
 mod swiftshader;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 /// Commands that work on a fresh machine with a Rust toolchain and a C compiler.
 ///
 /// `bench` and `test` need an adapter. Where there is none, they install Mesa's software adapter on
-/// Debian and Ubuntu, and elsewhere say what to install.
+/// Debian and Ubuntu, and elsewhere say what to install; `test-mpi` and `sync-bench` do the same with Open MPI.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = "Example: cargo xtask test")]
 struct Arguments {
@@ -38,6 +39,8 @@ enum Command {
     Swiftshader(swiftshader::Arguments),
     Web(web::Arguments),
     TestWeb(test_web::Arguments),
+    TestMpi(mpi::TestArguments),
+    SyncBench(mpi::BenchArguments),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         Command::Swiftshader(arguments) => swiftshader::run(&arguments),
         Command::Web(arguments) => web::run(&arguments),
         Command::TestWeb(arguments) => test_web::run(&arguments),
+        Command::TestMpi(arguments) => mpi::test(&arguments),
+        Command::SyncBench(arguments) => mpi::bench(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

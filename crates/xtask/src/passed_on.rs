@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 /// The commands that pass their arguments on.
-const COMMANDS: [&str; 2] = ["bench", "test"];
+const COMMANDS: [&str; 3] = ["bench", "test", "sync-bench"];
 
-/// Marks what follows `bench` or `test` as values, with a `--` of our own. Without it, clap would
+/// Marks what follows `bench`, `test` or `sync-bench` as values, with a `--` of our own. Without it, clap would
 /// swallow the caller's first `--`, as in `cargo xtask test -- --nocapture`. A call for help is ours.
 pub(crate) fn mark(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
@@ -19,7 +19,7 @@ pub(crate) fn mark(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
 
 #[cfg(test)]
 mod tests {
-    use super::mark;
+    use super::{COMMANDS, mark};
     use crate::{Arguments, Command};
     use clap::Parser as _;
     use std::ffi::OsString;
@@ -29,6 +29,7 @@ mod tests {
         Ok(match Arguments::try_parse_from(mark(line))?.command {
             Command::Bench(arguments) => arguments.passed_on,
             Command::Test(arguments) => arguments.passed_on,
+            Command::SyncBench(arguments) => arguments.passed_on,
             _ => Vec::new(),
         })
     }
@@ -36,7 +37,7 @@ mod tests {
     #[test]
     fn arguments_are_passed_on_as_they_are() {
         for passed_on in ["--shapes quick", "-- --nocapture", "name -- --exact", "--nocapture --help"] {
-            for command in ["bench", "test"] {
+            for command in COMMANDS {
                 let parsed = parse(&format!("xtask {command} {passed_on}")).unwrap_or_default();
                 assert_eq!(parsed.join(" ".as_ref()), passed_on, "{command}");
             }

@@ -1,9 +1,17 @@
-//! Which operating system this is, and what it takes to get an adapter on it.
+//! Which operating system this is, and what it takes to get on it what the commands need.
 
-/// What to do where there is no adapter.
+/// What a machine may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Adapter,
+    /// Open MPI with its header, and clang.
+    Mpi,
+}
+
+/// What to do where it is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// Install Mesa's software adapter with apt.
+    /// Install it with apt.
     Apt,
     /// The user has to do it: a sentence without its full stop.
     ByHand(String),
@@ -30,10 +38,15 @@ impl System {
         Self::Linux(distributions(&release.unwrap_or_default()))
     }
 
-    /// What to do where this system has no adapter.
-    pub(crate) fn remedy(&self) -> Remedy {
+    /// What to do where this system lacks what is wanted.
+    pub(crate) fn remedy(&self, wanted: Wanted) -> Remedy {
         let advice = match self {
-            Self::Linux(names) => return names.iter().find_map(|name| known(name)).unwrap_or_else(unknown),
+            Self::Linux(names) => {
+                let known = names.iter().find_map(|name| known(name, wanted));
+                return known.unwrap_or_else(|| unknown(wanted));
+            }
+            Self::Other("macos") if wanted == Wanted::Mpi => "Install them: brew install open-mpi llvm",
+            Self::Other(_) if wanted == Wanted::Mpi => return unknown(wanted),
             Self::Other("macos") => {
                 "macOS has Metal on every Mac: update macOS, or leave a virtual machine without Metal"
             }
@@ -48,21 +61,33 @@ impl System {
 }
 
 /// What to do on a distribution of this name.
-fn known(distribution: &str) -> Option<Remedy> {
-    let command = match distribution {
+fn known(distribution: &str, wanted: Wanted) -> Option<Remedy> {
+    let [adapter, mpi] = match distribution {
         "debian" | "ubuntu" => return Some(Remedy::Apt),
-        "fedora" | "rhel" | "centos" => "dnf install mesa-vulkan-drivers vulkan-loader",
-        "arch" => "pacman -S vulkan-swrast vulkan-icd-loader",
-        "alpine" => "apk add mesa-vulkan-swrast vulkan-loader",
-        "suse" | "opensuse" => "zypper install libvulkan_lvp libvulkan1",
+        "fedora" | "rhel" | "centos" => {
+            ["dnf install mesa-vulkan-drivers vulkan-loader", "dnf install openmpi-devel clang"]
+        }
+        "arch" => ["pacman -S vulkan-swrast vulkan-icd-loader", "pacman -S openmpi clang"],
+        "alpine" => ["apk add mesa-vulkan-swrast vulkan-loader", "apk add openmpi-dev clang-dev"],
+        "suse" | "opensuse" => {
+            ["zypper install libvulkan_lvp libvulkan1", "zypper install openmpi4-devel clang"]
+        }
         _ => return None,
     };
-    Some(Remedy::ByHand(format!("Install Mesa's software adapter, as root: {command}")))
+    Some(Remedy::ByHand(match wanted {
+        Wanted::Adapter => format!("Install Mesa's software adapter, as root: {adapter}"),
+        Wanted::Mpi => format!("Install Open MPI and clang, as root: {mpi}"),
+    }))
 }
 
-fn unknown() -> Remedy {
-    let advice = "Install the Vulkan loader (libvulkan.so.1) and a Vulkan driver: your GPU's, or Mesa's \
-                  software driver lavapipe";
+fn unknown(wanted: Wanted) -> Remedy {
+    let advice = match wanted {
+        Wanted::Adapter => {
+            "Install the Vulkan loader (libvulkan.so.1) and a Vulkan driver: your GPU's, or Mesa's \
+             software driver lavapipe"
+        }
+        Wanted::Mpi => "Install Open MPI 4 or newer with its compiler mpicc, and clang",
+    };
     Remedy::ByHand(advice.to_owned())
 }
 
@@ -86,7 +111,7 @@ mod tests {
     use super::*;
 
     fn remedy(os_release: &str) -> Remedy {
-        System::Linux(distributions(os_release)).remedy()
+        System::Linux(distributions(os_release)).remedy(Wanted::Adapter)
     }
 
     #[test]
@@ -97,6 +122,16 @@ mod tests {
         assert_eq!(distributions(mint), ["linuxmint", "ubuntu", "debian"]);
         assert_eq!(distributions("ID=first\nID=second"), ["second"]);
         assert!(distributions("VERSION_ID=12\nno assignment").is_empty());
+    }
+
+    #[test]
+    fn what_mpi_takes_is_told_too() {
+        let of = |os_release| System::Linux(distributions(os_release)).remedy(Wanted::Mpi);
+        assert_eq!(of("ID=debian"), Remedy::Apt);
+        let systems = [of("ID=fedora"), of("ID=void"), System::Other("macos").remedy(Wanted::Mpi)];
+        for (remedy, part) in systems.iter().zip(["openmpi-devel", "mpicc", "open-mpi"]) {
+            assert!(matches!(remedy, Remedy::ByHand(advice) if advice.contains(part)), "{remedy:?}");
+        }
     }
 
     #[test]
@@ -121,7 +156,7 @@ mod tests {
             assert!(matches!(&remedy, Remedy::ByHand(advice) if advice.contains(command)), "{remedy:?}");
         }
         for (name, part) in [("macos", "Metal"), ("windows", "WARP"), ("freebsd", "lavapipe")] {
-            let remedy = System::Other(name).remedy();
+            let remedy = System::Other(name).remedy(Wanted::Adapter);
             assert!(matches!(&remedy, Remedy::ByHand(advice) if advice.contains(part)), "{remedy:?}");
         }
     }

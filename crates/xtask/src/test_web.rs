@@ -1,6 +1,6 @@
 //! `cargo xtask test-web`: the library and the page in a real browser.
 
-use crate::system::{Remedy, System};
+use crate::system::{Remedy, System, Wanted};
 use crate::tools::{self, WASM, Workspace};
 use crate::web::{self, PACKAGE, SERVER};
 use crate::{apt, cargo};
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// The paths of the programs, installed where one is missing.
 fn ensure_programs() -> anyhow::Result<[Utf8PathBuf; 4]> {
     if !missing().is_empty()
-        && let Remedy::Apt = System::current().remedy()
+        && let Remedy::Apt = System::current().remedy(Wanted::Adapter)
     {
         apt::install(&apt::BROWSER)?;
     }

@@ -21,6 +21,8 @@ pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
         setup.options.eps = eps;
         setup
     };
+    let leaky =
+        |negative_slope| setup(5).with_activation(Activation::LeakyRelu { negative_slope }, Order::Post);
     for (what, setups, values) in [
         ("number of channels", [setup(5), setup(6)], ["5", "6"]),
         ("eps", [eps(0.5), eps(0.25)], ["0.5", "0.25"]),
@@ -32,6 +34,7 @@ pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
             ["post", "pre"],
         ),
         ("dtype", [setup(5).with_dtype(Dtype::BF16), setup(5).with_dtype(Dtype::F16)], ["bf16", "f16"]),
+        ("negative_slope", [0.5, 0.25].map(leaky), ["0.5", "0.25"]),
     ] {
         let ends = InProcess::group(2);
         let errors = std::thread::scope(|scope| {
@@ -123,21 +126,21 @@ pub(super) fn messages_of_something_else(context: &Context) -> Result<(), Failed
     let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
     let changes: [fn(&mut Vec<u8>); 6] = [
         Vec::clear,
-        |message| message.truncate(19),
+        |message| message.truncate(23),
         |message| message.truncate(message.len() - 4),
         |message| message.push(0),
         |message| message.extend([0; 4]),
         |message| message[0] ^= 1,
     ];
     for change in changes {
-        let mut length = 20 + 20 * 5;
+        let mut length = 24 + 20 * 5;
         let mut message = vec![0; length];
         change(&mut message);
         length = message.len();
         expect(
             try_forward(context, &setup, Tampered::echoing(2, change))?,
             "a changed message",
-            |e| matches!(e, SyncError::Malformed { rank: 1, actual, expected: 120 } if *actual == length as u64),
+            |e| matches!(e, SyncError::Malformed { rank: 1, actual, expected: 124 } if *actual == length as u64),
         )?;
     }
     // A replica in its backward pass.
