@@ -40,7 +40,10 @@ LAYOUTS = ["channels_first", "channels_last"]
 MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 FUSED = {"none": ("none", False), "relu": ("relu", False), "add_relu": ("relu", True)}
-MODES = {"cpu": ["eager", "compile"], "cuda": ["eager", "compile", "eager-graph", "compile-graph"]}
+MODES = {
+    "cpu": ["eager", "compile"],
+    "cuda": ["eager", "native", "compile", "eager-graph", "native-graph", "compile-graph"],
+}
 PASSES = ["forward", "backward", "forward_eval"]
 EPS, MOMENTUM = 1e-5, 0.1
 # Seconds that a measurement takes at least.
@@ -317,7 +320,9 @@ def measure_case(record, args, sizes, layout, dtype, fused):
             if record.is_late():
                 return record.note(f"{name} {mode} {which}: not measured: the time limit is over")
             try:
-                times, steps = measured(case, which, mode, args.device, args.repetitions)
+                # Eager takes cuDNN where PyTorch thinks it faster, native never.
+                with torch.backends.cudnn.flags(enabled=not mode.startswith("native")):
+                    times, steps = measured(case, which, mode, args.device, args.repetitions)
             # A mode that fails (no compiler, no memory, no capture) must not take the others along.
             except Exception as error:  # noqa: BLE001
                 record.note(f"{name} {mode} {which}: not measured: {first_line(error)}")
