@@ -30,8 +30,8 @@ pub struct DeviceTraits {
     /// Bytes of workgroup memory.
     pub max_compute_workgroup_storage_size: u32,
     /// Bytes of the cache that all processors share, by which the runs of channels of
-    /// [`Traversal::Pipelined`](super::Traversal::Pipelined) are sized. No interface tells it, so this is what the kind
-    /// of adapter suggests; [`Schedule::cache_bytes`](super::Schedule::cache_bytes) puts a measured figure in its place.
+    /// [`Traversal::Pipelined`](crate::Traversal::Pipelined) are sized. No interface tells it, so this is what the kind
+    /// of adapter suggests; [`Schedule::cache_bytes`](crate::Schedule::cache_bytes) puts a measured figure in its place.
     pub shared_cache_bytes: u64,
 }
 
