@@ -197,7 +197,7 @@ impl Plan {
         if device.kind == DeviceKind::Cpu && best.is_ok() {
             return best;
         }
-        let cache_bytes = schedule.cache_bytes(device);
+        let cache_bytes = schedule.shared_cache_bytes(device);
         let seconds = |plan: &Self| cost::seconds(plan, cache_bytes);
         // A run costs a dispatch, which what the cache saves may not be worth.
         let in_one_run = Problem { runs: schedule.runs.unwrap_or(1).max(1), ..problem.clone() };

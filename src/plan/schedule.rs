@@ -75,7 +75,7 @@ impl Schedule {
     }
 
     /// The size of the shared cache.
-    pub(super) fn cache_bytes(&self, device: &DeviceTraits) -> u64 {
+    pub(super) fn shared_cache_bytes(&self, device: &DeviceTraits) -> u64 {
         self.cache_bytes.unwrap_or(device.shared_cache_bytes).max(1)
     }
 
@@ -83,7 +83,7 @@ impl Schedule {
     pub(super) fn runs(&self, operation: Operation, elements: u64, bytes: u64, device: &DeviceTraits) -> u64 {
         let sized_by_cache = || {
             let under_way = operation.tensors_under_way().saturating_mul(bytes);
-            under_way.div_ceil(self.cache_bytes(device)).min(elements / LEAST_RUN)
+            under_way.div_ceil(self.shared_cache_bytes(device)).min(elements / LEAST_RUN)
         };
         self.runs.unwrap_or_else(sized_by_cache).max(1)
     }
