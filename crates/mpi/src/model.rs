@@ -1,8 +1,8 @@
 //! What an exchange takes, predicted: the model of Hockney (R. W. Hockney, *The communication challenge for MPP*, 1994),
 //! in which a message of m bytes takes α + β·m.
 //!
-//! Messages that a rank sends to several others overlap but for the work of sending, o a message (the gap of D. Culler et
-//! al., *LogP*, 1993). With p ranks, n of them on a node, and a record of m bytes:
+//! Messages that a rank sends to several others overlap but for the work of sending, o a message (the overhead of D.
+//! Culler et al., *LogP*, 1993). With p ranks, n of them on a node, and a record of m bytes:
 //!
 //! ```text
 //! direct, one node      α + (p − 2)·o + (p − 1)·β·m

@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo build --release -p wgpu-batchnorm-mpi --example digits
-//! mpirun -n 4 target/release/examples/digits
+//! mpirun --oversubscribe -n 4 target/release/examples/digits --out target
 //! ```
 //!
 //! The first two train on the same batches of 8 samples, divided among the ranks; the third has them on one device. The
