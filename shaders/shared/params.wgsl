@@ -28,7 +28,7 @@ struct Params {
     part_row_elements: u32, // of what the part has of a row
     step_samples: u32,      // samples from one load of a lane to its next, without a wrap
     group_length: u32,      // samples of a group
-    mask_base: u32,         // entries of the mask's binding before the part's first one
+    mask_base: u32,         // positions (with odd rows entries) of the mask's binding before the part's first one
     // The grid.
     grid_width: u32,        // workgroups in x
     channel_tiles: u32,     // workgroups that it takes to cover the channels, in x and z

@@ -151,7 +151,7 @@ impl View {
         self.elements() / self.outer()
     }
 
-    /// Vectors from one group to the next, or with odd rows elements.
+    /// Vectors from one group to the next; odd rows count samples instead.
     pub(crate) fn group_stride(&self) -> u64 {
         self.group * self.outer_elements() / self.stride_unit()
     }
