@@ -344,10 +344,8 @@ fn a_forced_traversal_is_verified_or_named() {
     }
     for traversal in ["pipelined", "revisited", "resident"] {
         let run = run(program().arg("verify").arg(folder.path()).args(["--traversal", traversal]));
-        assert_eq!(last_line(&run.stdout), "1 passed, 0 failed, 2 skipped", "{}", run.stdout);
-        for reason in ["constant statistics", "rows of 16-bit elements are odd"] {
-            assert!(run.stdout.contains(reason), "{}", run.stdout);
-        }
+        assert_eq!(last_line(&run.stdout), "2 passed, 0 failed, 1 skipped", "{}", run.stdout);
+        assert!(run.stdout.contains("constant statistics"), "{}", run.stdout);
     }
 }
 
