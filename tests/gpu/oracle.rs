@@ -51,8 +51,9 @@ fn every_case_passes(context: &Context) -> Result<(), Failed> {
     Err(format!("{} given cases and {made} made ones, expected {CASES:?}: {kinds:?}", passed - made).into())
 }
 
-/// Cases to which each traversal applies: all but those of kinds and sources without a choice.
-const LEAST_TRAVERSED: usize = 58;
+/// Cases to which each traversal applies: all but those of kinds and sources without a choice, and one whose channels a
+/// workgroup of a small adapter cannot keep in registers.
+const LEAST_TRAVERSED: usize = 57;
 
 fn every_case_passes_in_every_traversal(context: &Context) -> Result<(), Failed> {
     for traversal in Traversal::ALL {
