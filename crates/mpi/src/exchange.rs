@@ -1,12 +1,13 @@
 //! [`MpiExchange`]: one rank's end.
 
 use crate::MpiError;
+use crate::leaving::{FAREWELL, GRAVES, Grave, note_farewells, reap};
+use crate::packing::{pack, unpack};
 use crate::schedule::{Algorithm, Blocks, Step, steps};
 use crate::transfer::{Receiving, Sending};
-use mpi::Threading;
-use mpi::environment::{is_finalized, threading_support};
+use crate::waiting::{Patience, arrive};
+use mpi::environment::is_finalized;
 use mpi::topology::{Color, Communicator, SimpleCommunicator};
-use mpi::traits::{CommunicatorCollectives as _, Source as _};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,9 +16,6 @@ use std::os::raw::c_int;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use wgpu_batchnorm::{Exchange, ExchangeError, Round};
-
-/// The tag of the message that a rank leaves with; those of the steps are above it.
-const FAREWELL: c_int = 1;
 
 /// One rank's end of an exchange over an MPI communicator.
 ///
@@ -302,49 +300,6 @@ impl Drop for MpiExchange {
     }
 }
 
-thread_local! {
-    /// Communicators of exchanges that this thread has left, and others not yet.
-    static GRAVES: RefCell<Vec<Grave>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A communicator that may be freed once nothing is under way in it. MPI gives the number of a freed communicator to a
-/// new one, which would receive what was still under way.
-struct Grave {
-    comm: ManuallyDrop<SimpleCommunicator>,
-    started: u64,
-    gone: Vec<Option<u64>>,
-}
-
-/// Frees communicators that all ranks have left. One in which a round has failed may have messages that nobody ever
-/// receives, and is left to the end of MPI.
-fn reap(graves: &mut Vec<Grave>) {
-    let waiting = mem::take(graves).into_iter().filter_map(|mut grave| {
-        note_farewells(&grave.comm, &mut grave.gone);
-        let has_failed = |gone: &Option<u64>| gone.is_some_and(|first| first != grave.started);
-        if grave.gone.iter().any(has_failed) {
-            return None;
-        }
-        if grave.gone.iter().any(Option::is_none) {
-            return Some(grave);
-        }
-        drop(ManuallyDrop::into_inner(grave.comm));
-        None
-    });
-    *graves = waiting.collect();
-}
-
-/// Takes note of who has left, and from which round on.
-fn note_farewells(comm: &SimpleCommunicator, gone: &mut [Option<u64>]) {
-    while let Some((message, status)) = comm.any_process().immediate_matched_probe_with_tag(FAREWELL) {
-        let mut first = [0u8; 8];
-        message.matched_receive_into(&mut first[..]);
-        let rank = usize::try_from(status.source_rank()).unwrap_or(usize::MAX);
-        if let Some(gone) = gone.get_mut(rank) {
-            *gone = Some(u64::from_le_bytes(first));
-        }
-    }
-}
-
 impl fmt::Debug for MpiExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rank, size, limit, algorithm, .. } = self;
@@ -398,51 +353,6 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Waiting for others on cores that they may need: at first by looking again, then by letting others run, and at last
-/// by sleeping.
-#[derive(Default)]
-struct Patience {
-    looks: u32,
-}
-
-impl Patience {
-    const SPINS: u32 = 100;
-    const YIELDS: u32 = 20_000;
-
-    fn pause(&mut self) {
-        self.looks = self.looks.saturating_add(1);
-        match self.looks {
-            0..Self::SPINS => std::hint::spin_loop(),
-            Self::SPINS..Self::YIELDS => std::thread::yield_now(),
-            Self::YIELDS.. => std::thread::sleep(Duration::from_micros(50)),
-        }
-    }
-}
-
-/// Waits until all ranks of a communicator are here, so that what they make together next keeps none waiting.
-fn arrive(comm: &impl Communicator, limit: Duration) -> Result<(), MpiError> {
-    let actual = threading_support();
-    if actual < Threading::Funneled {
-        return Err(MpiError::Threading { actual, expected: Threading::Funneled });
-    }
-    let start = Instant::now();
-    let mut patience = Patience::default();
-    let mut barrier = comm.immediate_barrier();
-    loop {
-        match barrier.test() {
-            Ok(_) => return Ok(()),
-            Err(request) if start.elapsed() >= limit => {
-                // A barrier cannot be cancelled, and has no memory of ours.
-                mem::forget(request);
-                let ranks = usize::try_from(comm.size()).unwrap_or(0);
-                return Err(MpiError::NotAllArrived { ranks, limit });
-            }
-            Err(request) => barrier = request,
-        }
-        patience.pause();
-    }
-}
-
 /// The tag of a step. Ranks that do not agree on the algorithm have none in common: they miss one another, and do not
 /// take one record for another. MPI grants tags up to 32,767, and no algorithm has 50 steps.
 fn tag_of(algorithm: Algorithm, step: usize) -> c_int {
@@ -452,50 +362,4 @@ fn tag_of(algorithm: Algorithm, step: usize) -> c_int {
         Algorithm::TwoLevel { node } => 1000 + 50 * (node % 600),
     };
     c_int::try_from(base + step).unwrap_or(c_int::MAX)
-}
-
-/// One record as it is; several behind their lengths.
-fn pack(blocks: Blocks, known: &[Option<Rc<Vec<u8>>>]) -> Rc<Vec<u8>> {
-    let record = |rank: usize| known.get(rank).and_then(Option::as_ref);
-    if blocks.count == 1
-        && let Some(record) = record(blocks.first)
-    {
-        return record.clone();
-    }
-    let records = || blocks.ranks(known.len()).filter_map(record);
-    let lengths = records().flat_map(|record| (record.len() as u64).to_le_bytes());
-    let mut message: Vec<u8> = lengths.collect();
-    message.reserve(records().map(|record| record.len()).sum());
-    records().for_each(|record| message.extend_from_slice(record));
-    Rc::new(message)
-}
-
-/// Takes apart what [`pack`] has made.
-fn unpack(
-    from: usize,
-    message: Vec<u8>,
-    blocks: Blocks,
-    known: &mut [Option<Rc<Vec<u8>>>],
-) -> Result<(), MpiError> {
-    let size = known.len();
-    let mut put = |rank: usize, record: Vec<u8>| {
-        if let Some(place) = known.get_mut(rank)
-            && place.is_none()
-        {
-            *place = Some(Rc::new(record));
-        }
-    };
-    if blocks.count == 1 {
-        put(blocks.first, message);
-        return Ok(());
-    }
-    let malformed = || MpiError::Malformed { rank: from, actual: message.len(), blocks: blocks.count };
-    let (lengths, mut rest) = message.split_at_checked(8 * blocks.count).ok_or_else(malformed)?;
-    for (rank, length) in blocks.ranks(size).zip(lengths.as_chunks::<8>().0) {
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| malformed())?;
-        let (record, after) = rest.split_at_checked(length).ok_or_else(malformed)?;
-        put(rank, record.to_vec());
-        rest = after;
-    }
-    if rest.is_empty() { Ok(()) } else { Err(malformed()) }
 }

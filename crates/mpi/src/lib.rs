@@ -55,9 +55,12 @@
 
 mod error;
 mod exchange;
+mod leaving;
 pub mod model;
+mod packing;
 mod schedule;
 mod transfer;
+mod waiting;
 
 pub use error::MpiError;
 pub use exchange::MpiExchange;

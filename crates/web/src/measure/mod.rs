@@ -1,70 +1,27 @@
 //! Passes in training on the page's device, beside a kernel that only copies: first whether they are right, then how
 //! fast they come.
 
-use anyhow::Context as _;
-use fastrand::Rng;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use wgpu_batchnorm::reference::{self, Parameters, Problem};
+mod inputs;
+mod shapes;
+
+use inputs::Inputs;
+use serde::Serialize;
+pub use shapes::{MOST_ELEMENTS, shapes};
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BoundOperation, Context, DeviceKind, ForwardTensors, Layout,
-    Mode, Options, RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
+    Accumulation, BackwardTensors, BatchNorm, BoundOperation, Context, ForwardTensors, Layout, Mode, Options,
+    RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
 };
 use wgpu_batchnorm_measure::copy::Copier;
 use wgpu_batchnorm_measure::timer::Timer;
 use wgpu_batchnorm_report::chart::{Bar, BarChart, BarGroup, ChartError};
 use wgpu_batchnorm_report::{Summary, unit};
 
-/// The sets of shapes that all programs of the benchmark share.
-const SETS: &str = include_str!("../../../benches/shapes.json");
-const SEED: u64 = 0x5eed;
-const EPSILON: f64 = 1.0 / (1 << 24) as f64;
-/// 64 MiB of float32.
-pub const MOST_ELEMENTS: usize = 1 << 24;
-/// Elements that are compared with the reference at most: whole channels, the first and the last among them.
-const MOST_CHECKED: usize = 1 << 18;
 /// A browser's clocks tick in tenths of a millisecond, and its answers take some.
 const LEAST_SECONDS: f64 = 0.02;
 const MOST_REPEATS: f64 = 400.0;
 const REPETITIONS: usize = 7;
 /// A read and a write.
 const COPY_MOVES: f64 = 2.0;
-
-/// A set in the file.
-#[derive(Deserialize)]
-struct Set {
-    /// N of all shapes on a CPU adapter, if not theirs.
-    batch_on_cpu: Option<usize>,
-    shapes: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    sizes: Vec<usize>,
-}
-
-/// The shapes of a set of `benches/shapes.json`: N, C and the spatial sizes, with N halved until a tensor has at most
-/// [`MOST_ELEMENTS`], because a page may take less memory than a program.
-///
-/// # Errors
-/// If there is no such set.
-pub fn shapes(set: &str, kind: DeviceKind) -> anyhow::Result<Vec<Vec<usize>>> {
-    let mut sets: BTreeMap<String, Set> = serde_json::from_str(SETS)?;
-    let names: Vec<_> = sets.keys().cloned().collect();
-    let Set { batch_on_cpu, shapes } =
-        sets.remove(set).with_context(|| format!("there is no set {set:?}, expected one of {names:?}"))?;
-    let batch = batch_on_cpu.filter(|_| kind == DeviceKind::Cpu);
-    let with_batch = |Listed { mut sizes }: Listed| {
-        if let (Some(samples), Some(batch)) = (sizes.first_mut(), batch) {
-            *samples = batch;
-        }
-        while sizes.iter().product::<usize>() > MOST_ELEMENTS && sizes[0] > 1 {
-            sizes[0] /= 2;
-        }
-        sizes
-    };
-    Ok(shapes.into_iter().map(with_batch).collect())
-}
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
@@ -280,125 +237,9 @@ impl Subject {
     }
 }
 
-/// Normal values, each channel with its own offset and scale, so that no formula gets away with a mean of 0 or a
-/// variance of 1.
-struct Inputs {
-    shape: Shape,
-    x: Vec<f32>,
-    dy: Vec<f32>,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl Inputs {
-    fn new(shape: Shape) -> Self {
-        let mut rng = Rng::with_seed(SEED);
-        let mut between = |low: f32, high: f32| -> Vec<f32> {
-            (0..shape.channels()).map(|_| low + (high - low) * rng.f32()).collect()
-        };
-        let (mean, scale) = (between(-2.0, 6.0), between(0.5, 2.0));
-        let (weight, bias) = (between(0.25, 1.75), between(-1.0, 1.0));
-        // The sum of four uniform numbers is near enough to normal, and quick to make.
-        let mut normal = || ((0..4).map(|_| rng.f32()).sum::<f32>() - 2.0) * 3f32.sqrt();
-        let spatial = shape.spatial();
-        let mut x = Vec::with_capacity(shape.elements());
-        for _ in 0..shape.samples() {
-            for (mean, scale) in mean.iter().zip(&scale) {
-                x.extend((0..spatial).map(|_| mean + scale * normal()));
-            }
-        }
-        let dy = (0..shape.elements()).map(|_| normal()).collect();
-        Self { shape, x, dy, weight, bias }
-    }
-
-    /// The largest errors of y and dx over the bounds of the accuracy promise, against the reference in f64, in as many
-    /// whole channels as [`MOST_CHECKED`] allows.
-    fn errors(&self, y: &[f32], dx: &[f32]) -> anyhow::Result<[f64; 2]> {
-        let (samples, channels, spatial) =
-            (self.shape.samples(), self.shape.channels(), self.shape.spatial());
-        let count = (MOST_CHECKED / (samples * spatial)).clamp(1, channels);
-        let checked: Vec<_> = (0..count).map(|i| i * (channels - 1) / (count - 1).max(1)).collect();
-        let row = |n: usize, c: usize| (n * channels + c) * spatial..(n * channels + c + 1) * spatial;
-        let gather = |values: &[f32]| -> Vec<f32> {
-            let rows = (0..samples).flat_map(|n| checked.iter().map(move |&c| row(n, c)));
-            rows.filter_map(|row| values.get(row)).flatten().copied().collect()
-        };
-        let per_channel =
-            |values: &[f32]| -> Vec<f32> { checked.iter().filter_map(|&c| values.get(c)).copied().collect() };
-        let (weight, bias) = (per_channel(&self.weight), per_channel(&self.bias));
-        let (x, dy) = (gather(&self.x), gather(&self.dy));
-        let shape = Shape::new(&[samples, count, spatial], Layout::ChannelsFirst)?;
-        let epsilon = Options::new(count).eps;
-        let parameters = Parameters { weight: Some(&weight), bias: Some(&bias), epsilon };
-        let problem = Problem::new(shape, parameters, reference::Source::Batch);
-        let forward = reference::forward(&problem, &x)?;
-        let backward = reference::backward(&problem, &x, &dy)?;
-        let statistics = &forward.groups.first().context("the reference has no statistics")?.statistics;
-
-        let mut worst = [0.0f64; 2];
-        let (y, dx) = (gather(y), gather(dx));
-        let m = (samples * spatial) as f64;
-        for c in 0..count {
-            let elements =
-                || (0..samples).flat_map(move |n| (n * count + c) * spatial..(n * count + c + 1) * spatial);
-            let largest = |of: &dyn Fn(usize) -> f64| elements().map(of).fold(0.0, f64::max);
-            let sum = |of: &dyn Fn(usize) -> f64| elements().map(of).sum::<f64>();
-            let x_hat =
-                |i: usize| ((f64::from(x[i]) - statistics.mean[c]) * statistics.inverse_sigma[c]).abs();
-            let d = |i: usize| f64::from(dy[i]).abs();
-            let (weight, bias) = (f64::from(weight[c]).abs(), f64::from(bias[c]).abs());
-            let of_y = 16.0 * EPSILON * (weight * largest(&x_hat) + bias);
-            let through = (sum(&d) + largest(&x_hat) * sum(&|i| d(i) * x_hat(i))) / m;
-            let of_dx = 32.0 * EPSILON * weight * statistics.inverse_sigma[c] * (largest(&d) + through);
-            let results = [(&y, &forward.y, of_y), (&dx, &backward.dx, of_dx)];
-            for (worst, (got, expected, bound)) in worst.iter_mut().zip(results) {
-                let error = |i: usize| (f64::from(got[i]) - expected[i]).abs();
-                // A NaN is the worst of all, and `max` would lose it.
-                let is_lost = elements().any(|i| error(i).is_nan());
-                *worst = if is_lost { f64::INFINITY } else { worst.max(largest(&error) / bound) };
-            }
-        }
-        Ok(worst)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sets_of_shapes_are_known() -> anyhow::Result<()> {
-        let quick = shapes("quick", DeviceKind::Gpu)?;
-        assert!(
-            quick.len() >= 3 && quick.iter().all(|sizes| Shape::new(sizes, Layout::ChannelsFirst).is_ok())
-        );
-        for set in ["quick", "resnet50"] {
-            let all = shapes(set, DeviceKind::Gpu)?;
-            assert!(all.iter().all(|sizes| sizes.iter().product::<usize>() <= MOST_ELEMENTS), "{all:?}");
-        }
-        let error = shapes("slow", DeviceKind::Gpu).map_err(|error| error.to_string());
-        assert!(error.is_err_and(|error| error.contains("quick")));
-        Ok(())
-    }
-
-    #[test]
-    fn errors_are_found_in_the_channels_that_are_checked() -> anyhow::Result<()> {
-        let shape = Shape::new(&[3, 4, 5], Layout::ChannelsFirst)?;
-        let inputs = Inputs::new(shape);
-        let parameters = Parameters { weight: Some(&inputs.weight), bias: Some(&inputs.bias), epsilon: 1e-5 };
-        let problem = Problem::new(shape, parameters, reference::Source::Batch);
-        let rounded = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<_>>();
-        let mut y = rounded(reference::forward(&problem, &inputs.x)?.y);
-        let dx = rounded(reference::backward(&problem, &inputs.x, &inputs.dy)?.dx);
-        let right = inputs.errors(&y, &dx)?;
-        assert!(right.iter().all(|error| (0.0..0.5).contains(error)), "{right:?}");
-        y[17] += 1e-4;
-        let wrong = inputs.errors(&y, &dx)?;
-        assert!(wrong[0] > 1.0 && wrong[1] == right[1], "{wrong:?}");
-        y[17] = f32::NAN;
-        assert_eq!(inputs.errors(&y, &dx)?[0], f64::INFINITY);
-        Ok(())
-    }
 
     #[test]
     fn shares_are_of_the_fastest_copy() -> anyhow::Result<()> {
