@@ -364,7 +364,9 @@ fn tune_lists_plans_beside_the_chosen_one() {
             traversals.into_iter().collect::<Vec<_>>(),
             ["pipelined", "resident", "revisited", "split"]
         );
-        let times = candidates.iter().map(|candidate| candidate["median_ms"].as_f64().unwrap());
+        // The others were measured less often, so that the fastest of all may be a matter of luck.
+        let finalists = candidates.iter().filter(|candidate| candidate["is_finalist"] == true);
+        let times = finalists.map(|candidate| candidate["median_ms"].as_f64().unwrap());
         let best = times.fold(f64::INFINITY, f64::min);
         let chosen = candidates[0]["median_ms"].as_f64().unwrap();
         assert!((pass["of_best"].as_f64().unwrap() - chosen / best).abs() < 1e-9);
