@@ -116,7 +116,11 @@ impl Problem<'_> {
 
     /// Adds big tensors that are written, and perhaps read too.
     pub(crate) fn add_written(&self, kernel: &mut Kernel, tensors: &[Resource]) {
-        let file = if self.view.shares_words() { parts::TENSOR_HALVES } else { parts::TENSOR_WORDS };
+        let file = match (self.view.shares_words(), self.view.has_odd_rows()) {
+            (true, _) => parts::TENSOR_HALVES,
+            (false, true) => parts::TENSOR_ELEMENTS,
+            (false, false) => parts::TENSOR_WORDS,
+        };
         for &tensor in tensors {
             kernel.file(file.of(tensor)).bind(&[tensor]);
         }

@@ -39,10 +39,12 @@ impl View {
     pub(crate) fn parts(&self, device: &DeviceTraits) -> Vec<Part> {
         let alignment = u64::from(device.min_storage_buffer_offset_alignment);
         let limit = self.binding_limit(device);
-        // A part may begin anywhere, so its binding may begin up to one alignment earlier.
+        // A part may begin anywhere, so its binding may begin up to one alignment earlier; of odd rows it may end one load
+        // later.
         let all = self.elements();
         let fits = all * self.budget_bytes <= limit;
-        let budget = |bytes: u64| (limit.saturating_sub(alignment) / bytes).max(1);
+        let slack = alignment + if self.has_odd_rows() { self.load_bytes() - WORD_BYTES } else { 0 };
+        let budget = |bytes: u64| (limit.saturating_sub(slack) / bytes).max(1);
         let row_budget =
             budget(if self.mask { self.element_bytes.max(WORD_BYTES) } else { self.element_bytes });
         let budget = if fits { all } else { budget(self.budget_bytes) };
@@ -134,7 +136,7 @@ impl View {
             columns,
             groups,
             offset,
-            size: (end * self.element_bytes).next_multiple_of(WORD_BYTES) - offset,
+            size: (end * self.element_bytes).next_multiple_of(self.load_bytes()) - offset,
             base: first - offset / self.element_bytes,
             mask,
             segment,

@@ -80,7 +80,8 @@ impl<'a> Problem<'a> {
         common: Params,
     ) -> Self {
         let mask = operation.pass().mask;
-        let view = View::of(shape, options.dtype, operation.ghost_batch(options)).with_mask(mask);
+        let loads = schedule.loads(device);
+        let view = View::of(shape, options.dtype, operation.ghost_batch(options), loads).with_mask(mask);
         let elements = view.elements();
         let runs = schedule.runs(operation, elements, elements.saturating_mul(view.element_bytes), device);
         Self { device, schedule, runs, options, view, channels: shape.channels() as u64, mask, common }

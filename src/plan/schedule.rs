@@ -2,7 +2,8 @@
 
 use super::error::PlanError;
 use super::operation::Operation;
-use super::traits::DeviceTraits;
+use super::traits::{DeviceKind, DeviceTraits};
+use super::view::{AcrossRows, Loads};
 use crate::shape::Shape;
 use std::fmt;
 use thiserror::Error;
@@ -52,6 +53,9 @@ pub struct Schedule {
     pub traversal: Option<Traversal>,
     /// Invocations of a workgroup; rounded down to a power of two that the device allows.
     pub workgroup: Option<u32>,
+    /// Elements of a load, as far as the type and the shape allow: 4, 2 or 1. A load of 32-bit elements may then bring
+    /// some of the next row; if nothing is said, it does on CPU adapters in long odd rows.
+    pub width: Option<u32>,
     /// Loads that an invocation has in flight, as far as there is work for them. Resident kernels take as many
     /// as they have to keep.
     pub unroll: Option<u32>,
@@ -72,6 +76,21 @@ impl Schedule {
     /// A schedule that says nothing but the traversal.
     pub fn with_traversal(traversal: Traversal) -> Self {
         Self { traversal: Some(traversal), ..Self::default() }
+    }
+
+    /// How many elements a load may bring.
+    pub(super) fn loads(&self, device: &DeviceTraits) -> Loads {
+        let most = match self.width {
+            Some(0 | 1) => 1,
+            Some(2 | 3) => 2,
+            Some(4..) | None => 4,
+        };
+        let across_rows = match (self.width, device.kind) {
+            (Some(_), _) => AcrossRows::Everywhere,
+            (None, DeviceKind::Cpu) => AcrossRows::LongOddRows,
+            (None, DeviceKind::Gpu) => AcrossRows::Nowhere,
+        };
+        Loads { most, across_rows }
     }
 
     /// The size of the shared cache.

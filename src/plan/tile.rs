@@ -246,6 +246,7 @@ impl Tile {
             ("ROWS", self.rows),
             ("REDUCTION_STEPS", self.rows.trailing_zeros()),
             ("UNROLL", self.unroll),
+            ("WIDTH", self.width),
             ("BLOCKS", self.blocks),
             ("GROUPS", self.groups),
             ("TILE", self.rows * self.unroll * self.blocks),
@@ -275,11 +276,13 @@ const MOST_KEPT_WORDS: u64 = 32;
 /// Bytes that memory brings at once.
 const CACHE_LINE: u64 = 64;
 
+/// Elements of an odd row that CPU adapters are better off to go along.
+const LONG_ROW: u64 = 256;
+
 /// Whether lanes go along the channels first. They go along the contiguous axis; but a CPU adapter loads lane by lane,
-/// and where rows are too odd for vectors, a channel for each lane leaves nothing to merge and each lane in its own
-/// cache line.
+/// and where rows are odd and short, a channel for each lane leaves nothing to merge and each lane in its own cache line.
 fn lie_side_by_side(view: &View, device: &DeviceTraits) -> bool {
-    view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd()
+    view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd() && view.row < LONG_ROW
 }
 
 /// The largest power of two of lanes that the device allows, `wish` at most.

@@ -14,14 +14,61 @@ enum Form {
     ChannelsFirst,
     /// `row` positions of `channels` elements each; `samples` is 1.
     ChannelsLast,
-    /// Channels first with 16-bit elements in odd rows, so that a word may have elements of two rows.
+    /// Channels first in rows that are no whole number of loads, so that a load may bring elements of two rows.
     OddRows,
+}
+
+/// How many elements a load may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loads {
+    /// Elements at most: 4, 2 or 1.
+    pub(super) most: u32,
+    pub(super) across_rows: AcrossRows,
+}
+
+/// Where a load of 32-bit elements may bring some of two rows, though all belong to one if it is shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AcrossRows {
+    Nowhere,
+    /// Where the others bring one element each, and the row has [`LEAST_ODD_ROW`].
+    LongOddRows,
+    Everywhere,
+}
+
+/// Elements of an odd row for which CPU adapters gain more by longer loads than it costs to tell whose elements they
+/// bring.
+const LEAST_ODD_ROW: u64 = 16;
+
+impl Loads {
+    /// The form for rows of a tensor with so many elements in all, and the elements of a load.
+    fn in_rows(self, row: u64, elements: u64, dtype: Dtype) -> (Form, u32) {
+        let whole = self.whole(row, dtype);
+        if dtype.bytes() < WORD_BYTES {
+            return if whole == 1 { (Form::OddRows, 2) } else { (Form::ChannelsFirst, whole) };
+        }
+        let is_wanted = match self.across_rows {
+            AcrossRows::Nowhere => false,
+            AcrossRows::LongOddRows => row % 2 == 1 && row >= LEAST_ODD_ROW,
+            AcrossRows::Everywhere => true,
+        };
+        // The last load is to end where the tensor does.
+        let across = self.whole(elements, dtype);
+        if is_wanted && across > whole { (Form::OddRows, across) } else { (Form::ChannelsFirst, whole) }
+    }
+
+    /// The most elements of a load of which `length` is a whole number. Half a word only if there is no other way.
+    fn whole(self, length: u64, dtype: Dtype) -> u32 {
+        let least = if dtype.bytes() < WORD_BYTES { 2 } else { 1 };
+        (1 << length.trailing_zeros().min(2)).min(self.most.max(least))
+    }
 }
 
 /// A tensor as the kernels see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct View {
     form: Form,
+    /// Elements of one load: 4, 2 or 1. Every row is a whole number of them, but for odd rows.
+    width: u32,
     pub(super) samples: u64,
     pub(super) channels: u64,
     pub(super) row: u64,
@@ -36,17 +83,17 @@ pub(crate) struct View {
 impl View {
     /// One channel makes both layouts the same plain array, and one position a sample makes channels
     /// first the same as channels last; then the form with the longer rows is taken.
-    pub(crate) fn of(shape: &Shape, dtype: Dtype, ghost_batch: Option<usize>) -> Self {
+    pub(crate) fn of(shape: &Shape, dtype: Dtype, ghost_batch: Option<usize>, loads: Loads) -> Self {
         let [samples, channels, spatial] =
             [shape.samples(), shape.channels(), shape.spatial()].map(|size| size as u64);
         let group = ghost_batch.map_or(samples, |group| (group as u64).min(samples));
         let whole = group == samples;
         let last = channels > 1 && shape.layout() == Layout::ChannelsLast;
-        let form = |row: u64| {
-            if dtype.bytes() < WORD_BYTES && row % 2 == 1 { Form::OddRows } else { Form::ChannelsFirst }
-        };
+        let in_rows = |row: u64| loads.in_rows(row, samples * channels * spatial, dtype);
+        let (form, width) = in_rows(spatial);
         let view = Self {
-            form: form(spatial),
+            form,
+            width,
             samples,
             channels,
             row: spatial,
@@ -57,10 +104,12 @@ impl View {
         };
         if channels == 1 && whole {
             let row = samples * spatial;
-            Self { form: form(row), samples: 1, row, group: 1, ..view }
+            let (form, width) = in_rows(row);
+            Self { form, width, samples: 1, row, group: 1, ..view }
         } else if spatial == 1 || last {
             let (row, group) = (samples * spatial, group * spatial);
-            Self { form: Form::ChannelsLast, samples: 1, row, group, ..view }
+            let width = loads.whole(channels, dtype);
+            Self { form: Form::ChannelsLast, width, samples: 1, row, group, ..view }
         } else {
             view
         }
@@ -82,7 +131,7 @@ impl View {
 
     /// Whether rows are too odd for loads of several elements that all belong to one.
     pub(super) fn is_odd(&self) -> bool {
-        self.has_odd_rows() || self.width() == 1
+        self.has_odd_rows() || self.width == 1
     }
 
     /// Whether a word may have elements of two rows, which two lanes write.
@@ -99,22 +148,18 @@ impl View {
         }
     }
 
-    /// Elements of one load: 4, 2 or 1, such that every row is a whole number of them.
+    /// Elements of one load: 4, 2 or 1.
     pub(crate) fn width(&self) -> u32 {
-        let contiguous = match self.form {
-            Form::ChannelsFirst => self.row,
-            Form::ChannelsLast => self.channels,
-            Form::OddRows => return 2,
-        };
-        match contiguous.trailing_zeros() {
-            0 => 1,
-            1 => 2,
-            _ => 4,
-        }
+        self.width
     }
 
     pub(super) fn vector(&self) -> u64 {
-        u64::from(self.width())
+        u64::from(self.width)
+    }
+
+    /// Bytes of the tensor that are read at once.
+    pub(super) fn load_bytes(&self) -> u64 {
+        (self.vector() * self.element_bytes).max(WORD_BYTES)
     }
 
     /// Elements from one index of the kernels to the next, by which they count strides.
@@ -204,14 +249,14 @@ impl View {
         if self.form == Form::ChannelsFirst { self.vector() } else { 1 }
     }
 
-    /// Vectors of a part that lie side by side, along one channel or along the channels. With odd rows it is the words
-    /// that have elements of a row, wherever it begins.
+    /// Vectors of a part that lie side by side, along one channel or along the channels. With odd rows it is the most
+    /// vectors that have elements of a row, wherever it begins.
     pub(crate) fn row_length_of(&self, part: &Part) -> u64 {
         let columns = part.columns.end - part.columns.start;
         match self.form {
             Form::ChannelsFirst => columns / self.vector(),
             Form::ChannelsLast => self.channels / self.vector(),
-            Form::OddRows => columns / 2 + 1,
+            Form::OddRows => (columns + 2 * (self.vector() - 1)) / self.vector(),
         }
     }
 

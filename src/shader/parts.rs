@@ -208,6 +208,7 @@ parts! {
     SUBTRACT_PLAIN = "shared/subtract/plain.wgsl",
     SUMS_MERGED = "shared/sums/merged.wgsl",
     SUMS_OF_MOMENTS = "shared/sums/of_moments.wgsl",
+    TENSOR_ELEMENTS = "shared/tensor/elements.wgsl",
     TENSOR_HALVES = "shared/tensor/halves.wgsl",
     TENSOR_WORDS = "shared/tensor/words.wgsl",
     VECTOR_1 = "shared/vector/1.wgsl",

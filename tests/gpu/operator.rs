@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("any_operator_matches_the_reference", any_operator_matches_the_reference),
     ("any_operator_in_any_traversal", any_operator_in_any_traversal),
     ("with_the_default_limits_of_webgpu", with_the_default_limits_of_webgpu),
+    ("loads_of_every_width", loads_of_every_width),
     ("tensors_larger_than_a_binding", tensors_larger_than_a_binding),
 ];
 
@@ -172,13 +173,32 @@ fn with_the_default_limits_of_webgpu(_: &Context) -> Result<(), Failed> {
     sweep(&context, 40, &[&[6, 5, 7, 3], &[7, 12, 64], &[12, 33], &[5, 3, 33, 31]])
 }
 
+/// Every width of a load, in rows of all remainders, that the devices' own choice would leave out.
+fn loads_of_every_width(context: &Context) -> Result<(), Failed> {
+    for width in [1, 2, 4] {
+        let context = context.with_schedule(Schedule { width: Some(width), ..*context.schedule() });
+        sweep(
+            &context,
+            40,
+            &[&[8, 3, 7], &[6, 4, 7, 9], &[4, 5, 3], &[3, 2, 6, 7], &[12, 1, 17], &[4, 3, 8, 9]],
+        )?;
+    }
+    Ok(())
+}
+
 /// 64 KiB a binding: pieces of the batch, of a sample and of a row, of even and odd numbers of 16-bit elements.
 fn tensors_larger_than_a_binding(_: &Context) -> Result<(), Failed> {
     let limits =
         Limits { max_storage_buffer_binding_size: 64 << 10, max_buffer_size: 16 << 20, ..Limits::defaults() };
     let context = with_limits(limits)?;
-    let sizes: &[&[usize]] =
-        &[&[50, 6, 33, 10], &[7, 20, 31, 33], &[5, 3, 40_001], &[4, 2, 40_004], &[30_003, 3]];
+    let sizes: &[&[usize]] = &[
+        &[50, 6, 33, 10],
+        &[7, 20, 31, 33],
+        &[5, 3, 40_001],
+        &[4, 3, 40_001],
+        &[4, 2, 40_004],
+        &[30_003, 3],
+    ];
     for sizes in sizes {
         // Two bytes an element make the fewest parts.
         let setup = setup([1, 1, 0, 1, 0, 0], sizes, 0, Mode::TRAINING, 2);

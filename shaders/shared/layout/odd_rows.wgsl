@@ -1,11 +1,11 @@
-// Channels first with 16-bit elements and rows that a word may lie across: a row begins in the middle of a word if
-// the elements before it are odd in number. A lane takes words of its channel's rows, of the first and the last
-// one perhaps just a half. Element = base + sample · sample_stride + channel · row_elements + its place in the row.
+// Channels first in rows that are no whole number of vectors, so that a vector may lie across two rows. A lane takes
+// the vectors of its channel's rows, of the first and the last one perhaps just a part.
+// Element = base + sample · sample_stride + channel · row_elements + its place in the row.
 struct Cursor { index: u32, first: u32, sample: u32, column: u32 }
 
-// first: of the channel's elements in sample 0; column: words of the row before this one.
+// first: of the channel's elements in sample 0; column: vectors of the row before this one.
 fn cursor_at(first: u32, sample: u32, column: u32) -> Cursor {
-    return Cursor(((first + sample * params.sample_stride) >> 1u) + column, first, sample, column);
+    return Cursor((first + sample * params.sample_stride) / WIDTH + column, first, sample, column);
 }
 
 fn seek(place: Place) -> Cursor {
@@ -23,14 +23,14 @@ fn advance(cursor: Cursor) -> Cursor {
     );
 }
 
-// The places of both halves in the row; those of another row are beyond its end.
-fn places(cursor: Cursor) -> vec2<u32> {
-    let parity = (cursor.first + cursor.sample * params.sample_stride) & 1u;
-    return vec2<u32>(0u, 1u) + (2u * cursor.column - parity);
+// The places of the elements in the row; those of another row are beyond its end.
+fn places(cursor: Cursor) -> VectorBits {
+    let before = (cursor.first + cursor.sample * params.sample_stride) % WIDTH;
+    return OFFSETS + (WIDTH * cursor.column - before);
 }
 
-fn inside(cursor: Cursor) -> vec2<bool> {
-    return places(cursor) < vec2<u32>(params.part_row_elements);
+fn inside(cursor: Cursor) -> VectorBool {
+    return places(cursor) < VectorBits(params.part_row_elements);
 }
 
 fn or_first(cursor: Cursor, exists: bool) -> Cursor {

@@ -4,7 +4,11 @@ alias Seen = VectorBool;
 fn seen_at(cursor: Cursor, exists: bool) -> Seen {
     let own = select(Seen(false), inside(cursor), exists);
     let entries = params.mask_base + cursor.sample * params.row_elements + places(cursor);
-    let at = select(vec2<u32>(0u), entries, own);
-    return own & (vec2<u32>(mask[at.x], mask[at.y]) != vec2<u32>(0u));
+    let at = select(VectorBits(0u), entries, own);
+    var shown: VectorBits;
+    for (var k = 0u; k < WIDTH; k++) { // unroll
+        shown[k] = mask[at[k]];
+    }
+    return own & (shown != VectorBits(0u));
 }
 fn show(v: Vector, seen: Seen) -> Vector { return select(Vector(0.0), v, seen); }

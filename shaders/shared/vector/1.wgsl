@@ -2,7 +2,6 @@
 alias Vector = f32;
 alias VectorBits = u32;
 alias VectorBool = bool;
-const WIDTH = 1u;
 
 fn sum_of(v: Vector) -> f32 { return v; }
 fn first_of(v: Vector) -> f32 { return v; }

@@ -2,7 +2,7 @@
 alias Vector = vec2<f32>;
 alias VectorBits = vec2<u32>;
 alias VectorBool = vec2<bool>;
-const WIDTH = 2u;
+const OFFSETS = vec2<u32>(0u, 1u);
 
 fn sum_of(v: Vector) -> f32 { return v.x + v.y; }
 fn first_of(v: Vector) -> f32 { return v.x; }

@@ -2,7 +2,7 @@
 alias Vector = vec4<f32>;
 alias VectorBits = vec4<u32>;
 alias VectorBool = vec4<bool>;
-const WIDTH = 4u;
+const OFFSETS = vec4<u32>(0u, 1u, 2u, 3u);
 
 fn sum_of(v: Vector) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn first_of(v: Vector) -> f32 { return v.x; }

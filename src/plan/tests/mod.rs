@@ -118,7 +118,7 @@ fn walk(dispatch: &Dispatch, dtype: Dtype, mut visit: impl FnMut(Visit)) {
                 let mut column = position - sample * params.row_length;
                 sample += group * params.group_length;
                 for _ in 0..loads.min(tile.unroll * tile.blocks) {
-                    for (element, entry) in of_odd_row(params, channel, sample, column) {
+                    for (element, entry) in of_odd_row(params, tile.width, channel, sample, column) {
                         visit(visit_at(element, entry, 0));
                     }
                     let wraps = column >= params.wrap_from;
@@ -153,16 +153,22 @@ fn walk(dispatch: &Dispatch, dtype: Dtype, mut visit: impl FnMut(Visit)) {
     }
 }
 
-/// The elements of its own row that a lane has of a word, by layout/odd_rows.wgsl: which of the binding, and their
-/// entries of the mask. The second one may be the only one.
-fn of_odd_row(params: &Params, channel: u32, sample: u32, column: u32) -> impl Iterator<Item = (u32, u32)> {
+/// The elements of its own row that a lane has of a vector, by layout/odd_rows.wgsl: which of the binding, and their
+/// entries of the mask.
+fn of_odd_row(
+    params: &Params,
+    width: u32,
+    channel: u32,
+    sample: u32,
+    column: u32,
+) -> impl Iterator<Item = (u32, u32)> {
     let row = params.base + channel * params.row_elements + sample * params.sample_stride;
-    let index = (row >> 1) + column;
+    let index = row / width + column;
     let entry = params.mask_base + sample * params.row_elements;
     let part_row_elements = params.part_row_elements;
-    (0..2u32).filter_map(move |half| {
-        let place = half.wrapping_add((2 * column).wrapping_sub(row & 1));
-        (place < part_row_elements).then(|| (2 * index + half, entry + place))
+    (0..width).filter_map(move |offset| {
+        let place = offset.wrapping_add((width * column).wrapping_sub(row % width));
+        (place < part_row_elements).then(|| (width * index + offset, entry + place))
     })
 }
 
@@ -375,6 +381,8 @@ fn schedules() -> Vec<Schedule> {
     for traversal in Traversal::ALL {
         let schedule = Schedule::with_traversal(traversal);
         schedules.push(Schedule { workgroup: Some(5), unroll: Some(3), runs: Some(3), ..schedule });
+        schedules.push(Schedule { width: Some(4), workgroup: Some(32), ..schedule });
+        schedules.push(Schedule { width: Some(1), ..schedule });
         schedules.push(Schedule { workgroup: Some(64), tiles: Some(1), runs: Some(1000), ..schedule });
     }
     schedules

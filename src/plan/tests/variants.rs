@@ -136,6 +136,15 @@ fn all_variants() -> Vec<Dispatch> {
                 }
             }
         }
+        // Loads of 4 and of 2 elements that lie across rows.
+        for sizes in [[4, 3, 19], [2, 3, 19]] {
+            let shape = shape(&sizes, Layout::ChannelsFirst);
+            for options in all_options(3).iter().filter(|options| options.dtype == Dtype::F32) {
+                for &operation in &operations {
+                    add(&shape, options, operation, &device);
+                }
+            }
+        }
         // So many groups that one dispatch cannot go through them.
         let shape = shape(&[30_000, 2, 3], Layout::ChannelsFirst);
         let options = Options { ghost_batch: Some(1), ..Options::new(2) };

@@ -21,6 +21,7 @@ pub(super) fn candidates(kind: DeviceKind) -> Vec<Schedule> {
     for traversal in Traversal::ALL {
         let plain = Schedule::with_traversal(traversal);
         all.push(plain);
+        all.extend([1, 2, 4].map(|width| Schedule { width: Some(width), ..plain }));
         all.extend(workgroups.iter().map(|&lanes| Schedule { workgroup: Some(lanes), ..plain }));
         match traversal {
             Traversal::Split => {

@@ -14,6 +14,7 @@ pub(super) const ACCEPTED: f64 = 1.15;
 #[derive(Serialize)]
 pub(super) struct Candidate {
     pub(super) traversal: &'static str,
+    pub(super) width: Option<u32>,
     pub(super) workgroup: Option<u32>,
     pub(super) unroll: Option<u32>,
     pub(super) tiles: Option<u64>,
@@ -31,9 +32,10 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(schedule: &Schedule, plan: &Plan, time: Summary, is_finalist: bool) -> Self {
-        let Schedule { workgroup, unroll, tiles, runs, cache_bytes, .. } = *schedule;
+        let Schedule { width, workgroup, unroll, tiles, runs, cache_bytes, .. } = *schedule;
         Self {
             traversal: plan.traversal().map_or("split", wgpu_batchnorm::Traversal::name),
+            width,
             workgroup,
             unroll,
             tiles,
@@ -50,7 +52,8 @@ impl Candidate {
 
     /// Whether its schedule names nothing but a traversal.
     fn says_nothing(&self) -> bool {
-        self.workgroup.is_none()
+        self.width.is_none()
+            && self.workgroup.is_none()
             && self.unroll.is_none()
             && self.tiles.is_none()
             && self.runs.is_none()
@@ -115,6 +118,7 @@ impl Tuned {
         table.set_header([
             "",
             "traversal",
+            "width",
             "lanes",
             "loads",
             "tiles",
@@ -133,6 +137,7 @@ impl Tuned {
             table.add_row([
                 if index == 0 { "chosen".to_owned() } else { String::new() },
                 (*traversal).to_owned(),
+                said(candidate.width.map(u64::from)),
                 said(candidate.workgroup.map(u64::from)),
                 said(candidate.unroll.map(u64::from)),
                 said(candidate.tiles),
