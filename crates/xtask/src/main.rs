@@ -10,6 +10,7 @@ mod msrv;
 mod passed_on;
 mod swiftshader;
 mod system;
+mod targets;
 mod test;
 mod test_web;
 mod tools;
@@ -35,6 +36,7 @@ enum Command {
     Bench(bench::Arguments),
     Test(test::Arguments),
     Bundle(bundle::Arguments),
+    Targets(targets::Arguments),
     Msrv(msrv::Arguments),
     Swiftshader(swiftshader::Arguments),
     Web(web::Arguments),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bundle(arguments) => bundle::run(&arguments),
+        Command::Targets(arguments) => targets::run(&arguments),
         Command::Msrv(arguments) => msrv::run(&arguments),
         Command::Swiftshader(arguments) => swiftshader::run(&arguments),
         Command::Web(arguments) => web::run(&arguments),
@@ -88,7 +91,7 @@ mod tests {
         let error = Arguments::try_parse_from(["xtask", "build"]).map(|_| ());
         let error = error.map_err(|error| with_known_commands(error).to_string());
         let lists = |error: &String| {
-            error.contains("the commands are bench, test, bundle, msrv, swiftshader, web, test-web")
+            error.contains("the commands are bench, test, bundle, targets, msrv, swiftshader, web, test-web")
         };
         assert!(error.as_ref().is_err_and(lists), "{error:?}");
     }

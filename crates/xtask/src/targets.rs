@@ -1,0 +1,326 @@
+//! `cargo xtask targets`: what the project promises of its speed, measured on this machine.
+
+use crate::{adapter, cargo};
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use wgpu_batchnorm_report::geometric_mean;
+
+/// Measure what the project promises of its speed, and say which promises hold on this machine.
+///
+/// Ours, PyTorch, burn, ours again, our plans beside others, and what recording costs the host; the files are left in a
+/// folder. burn takes 20 minutes or more to compile. On a graphics processor, cargo xtask bundle measures
+/// more. Run it where nothing else runs.
+#[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask targets --python torch/bin/python")]
+pub(crate) struct Arguments {
+    /// A Python that has PyTorch: without, the CPU baseline has no opponent.
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// The folder for what is measured; the default is `targets` in the target folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+const PASSES: [&str; 2] = ["forward", "backward"];
+const LAYOUTS: [&str; 2] = ["channels-first", "channels-last"];
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let program = cargo::build_program(&["build", "--release", "-p", "wgpu-batchnorm-cli"])?;
+    adapter::ensure(&program)?;
+    let is_burn = |artifact: &cargo_metadata::Artifact| artifact.target.name == "peer-burn";
+    let burn = cargo::build(&["build", "--release", "-p", "peer-burn"], &[], is_burn)?;
+    let target =
+        program.parent().and_then(|release| release.parent()).context("the program has no folder")?;
+    let folder = arguments.out.clone().unwrap_or_else(|| target.join("targets").into_std_path_buf());
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let json_of = |command: &mut Command, name: &str| written(command, &folder.join(name));
+
+    let bench = || {
+        let mut bench = Command::new(&program);
+        bench.args(["bench", "--shapes", "quick", "--layout", "both"]);
+        bench
+    };
+    let first = json_of(&mut bench(), "batchnorm-1.json")?;
+    let pytorch = arguments.python.as_ref().map(|python| {
+        let mut script = Command::new(python);
+        script.current_dir(cargo::ROOT).args(["benches/peers/pytorch.py", "--device", "cpu"]);
+        json_of(script.args(["--threads", &cpu_threads(&first)?]), "pytorch.json")
+    });
+    let pytorch = pytorch.transpose()?;
+    // More repetitions take it ten minutes and more on a software adapter.
+    let burn = json_of(Command::new(&burn).args(["--shapes", "quick", "--repetitions", "5"]), "burn.json")?;
+    let ours = [first, json_of(&mut bench(), "batchnorm-2.json")?];
+    let mut tune = Command::new(&program);
+    let tuned = json_of(tune.args(["tune", "--shapes", "quick", "--layout", "both"]), "tune.json")?;
+    let status =
+        adapter::with_runtime_folder(cargo::command().args(["bench", "--bench", "recording"])).status();
+    ensure!(status.context("cannot run cargo bench")?.success(), "cargo bench --bench recording failed");
+
+    let mut verdicts = of_burn(&ours, &burn)?;
+    verdicts.extend(of_copies(&ours)?);
+    if let Some(pytorch) = &pytorch {
+        verdicts.extend(of_the_baseline(&ours, pytorch)?);
+    }
+    verdicts.push(of_tune(&tuned)?);
+    for (name, most) in [("one_layer", 15.0), ("resnet50", 1000.0)] {
+        let file = target.join("criterion").join(name).join("record/new/estimates.json");
+        let nanoseconds = number(&read(file.as_std_path())?, "/median/point_estimate")?;
+        let what = format!("recording {name}, µs of the host");
+        verdicts.push(Verdict { what, measured: nanoseconds / 1e3, bound: Bound::AtMost(most) });
+    }
+    println!();
+    for verdict in &verdicts {
+        println!("{verdict}");
+    }
+    if pytorch.is_none() {
+        println!("not measured: the CPU baseline beside PyTorch, which --python gives");
+    }
+    println!("the files are in {}", folder.display());
+    Ok(if verdicts.iter().all(Verdict::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a promise asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// A promise, and what was measured.
+#[derive(Debug)]
+struct Verdict {
+    what: String,
+    measured: f64,
+    bound: Bound,
+}
+
+impl Verdict {
+    fn is_met(&self) -> bool {
+        match self.bound {
+            Bound::AtLeast(least) => self.measured >= least,
+            Bound::AtMost(most) => self.measured <= most,
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { what, measured, bound } = self;
+        let bound = match bound {
+            Bound::AtLeast(least) => format!("at least {least}"),
+            Bound::AtMost(most) => format!("at most {most}"),
+        };
+        let verdict = if self.is_met() { "met" } else { "MISSED" };
+        write!(f, "{verdict:<7} {what:<60} {measured:>8.2}, {bound}")
+    }
+}
+
+/// How many times as long burn takes, which has channels first alone.
+fn of_burn(ours: &[Value], burn: &Value) -> anyhow::Result<Vec<Verdict>> {
+    let mut verdicts = Vec::new();
+    for (pass, least) in PASSES.into_iter().zip([15.0, 18.0]) {
+        for layout in LAYOUTS {
+            let mut ratios = Vec::new();
+            for row in rows(ours, layout, pass) {
+                let same = |other: &&Value| other["shape"] == row["sizes"] && other["pass"] == pass;
+                let other = list(burn, "rows")?.iter().find(same);
+                let other = other.with_context(|| format!("burn has no row for {} {pass}", row["shape"]))?;
+                ratios.push(number(other, "/median_ms")? / number(row, "/time/median_ms")?);
+            }
+            ensure!(!ratios.is_empty(), "batchnorm bench has no row for {layout} {pass}");
+            let what = format!("burn's time over ours, {pass} {layout}, geometric mean");
+            verdicts.push(Verdict { what, measured: geometric_mean(&ratios), bound: Bound::AtLeast(least) });
+        }
+    }
+    Ok(verdicts)
+}
+
+/// The least share of a copy's bandwidth, over all shapes: of 3 moves forward and 5 backward, but of 2 and 3 channels first
+/// on a graphics processor, where only tensors of 50 MB and more count.
+fn of_copies(ours: &[Value]) -> anyhow::Result<Vec<Verdict>> {
+    let is_cpu = ours.iter().all(|record| record["adapter"]["kind"] == "CPU");
+    let mut verdicts = Vec::new();
+    for (layout, pass) in LAYOUTS.into_iter().flat_map(|layout| PASSES.map(|pass| (layout, pass))) {
+        let (moves, least) = match (is_cpu, layout == "channels-first", pass == "forward") {
+            (true, _, true) => (3.0, 50.0),
+            (true, _, false) => (5.0, 50.0),
+            (false, true, true) => (2.0, 75.0),
+            (false, true, false) => (3.0, 75.0),
+            (false, false, true) => (3.0, 90.0),
+            (false, false, false) => (5.0, 90.0),
+        };
+        let mut shares: Vec<(&Value, Vec<f64>)> = Vec::new();
+        for record in ours {
+            let record = std::slice::from_ref(record);
+            for row in rows(record, layout, pass).filter(|row| is_cpu || is_large(row)) {
+                let copy = rows(record, layout, "copy").find(|copy| copy["sizes"] == row["sizes"]);
+                let copy = copy.with_context(|| format!("no copy of {} {layout}", row["shape"]))?;
+                let share =
+                    100.0 * number(copy, "/time/median_ms")? / 2.0 * moves / number(row, "/time/median_ms")?;
+                match shares.iter_mut().find(|(sizes, _)| *sizes == &row["sizes"]) {
+                    Some((_, of_shape)) => of_shape.push(share),
+                    None => shares.push((&row["sizes"], vec![share])),
+                }
+            }
+        }
+        let least_share = shares.iter().map(|(_, of_shape)| geometric_mean(of_shape)).min_by(f64::total_cmp);
+        let measured = least_share.with_context(|| format!("no shape counts for {layout} {pass}"))?;
+        let what = format!("% of a copy's bandwidth for {moves} moves, {pass} {layout}");
+        verdicts.push(Verdict { what, measured, bound: Bound::AtLeast(least) });
+    }
+    Ok(verdicts)
+}
+
+/// How many times as long as the CPU baseline PyTorch takes for large tensors, in its fastest mode.
+fn of_the_baseline(ours: &[Value], pytorch: &Value) -> anyhow::Result<Vec<Verdict>> {
+    let mut verdicts = Vec::new();
+    for (pass, least) in PASSES.into_iter().zip([2.0, 1.4]) {
+        for layout in LAYOUTS {
+            let mut ratios = Vec::new();
+            for row in rows(ours, layout, pass).filter(|row| is_large(row)) {
+                let mut fastest = f64::INFINITY;
+                for other in list(pytorch, "rows")? {
+                    let same_layout = other["layout"] == layout.replace('-', "_");
+                    if same_layout && other["shape"] == row["sizes"] && other["pass"] == pass {
+                        fastest = fastest.min(number(other, "/median_ms")?);
+                    }
+                }
+                ratios.push(fastest / number(row, "/cpu/median_ms")?);
+            }
+            let measured = geometric_mean(&ratios);
+            ensure!(!ratios.is_empty() && measured.is_finite(), "no large row of both for {layout} {pass}");
+            let what = format!("PyTorch's time over the CPU baseline's, {pass} {layout}");
+            verdicts.push(Verdict { what, measured, bound: Bound::AtLeast(least) });
+        }
+    }
+    Ok(verdicts)
+}
+
+/// How many times as long as the best of the candidates the chosen plan takes, at worst.
+fn of_tune(tuned: &Value) -> anyhow::Result<Verdict> {
+    let mut measured = f64::NEG_INFINITY;
+    for pass in list(tuned, "tuned")? {
+        measured = measured.max(number(pass, "/of_best")?);
+    }
+    ensure!(measured.is_finite(), "batchnorm tune has measured nothing");
+    let what = "the chosen plan's time over the best candidate's, at worst".to_owned();
+    Ok(Verdict { what, measured, bound: Bound::AtMost(1.15) })
+}
+
+fn rows<'a>(records: &'a [Value], layout: &'a str, pass: &'a str) -> impl Iterator<Item = &'a Value> {
+    let all = records.iter().filter_map(|record| record["rows"].as_array()).flatten();
+    all.filter(move |row| row["layout"] == layout && row["pass"] == pass)
+}
+
+/// Whether a tensor is beyond what caches hold: 50 MB.
+fn is_large(row: &Value) -> bool {
+    let sizes = row["sizes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    4.0 * sizes.iter().filter_map(Value::as_f64).product::<f64>() >= 50e6
+}
+
+/// The threads of the CPU baseline, which its opponent is to have too.
+fn cpu_threads(record: &Value) -> anyhow::Result<String> {
+    number(record, "/cpu_threads").map(|threads| threads.to_string())
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> anyhow::Result<&'a Vec<Value>> {
+    value[name].as_array().with_context(|| format!("no list {name:?}"))
+}
+
+fn number(value: &Value, path: &str) -> anyhow::Result<f64> {
+    value.pointer(path).and_then(Value::as_f64).with_context(|| format!("no number {path} in {value}"))
+}
+
+fn read(file: &Path) -> anyhow::Result<Value> {
+    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))
+}
+
+/// What a command with `--json` leaves in `file`. It may fail for what it has measured, but not before it has written.
+fn written(command: &mut Command, file: &Path) -> anyhow::Result<Value> {
+    if file.exists() {
+        fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    command.arg("--json").arg(file);
+    let program = command.get_program().to_owned();
+    let status = adapter::with_runtime_folder(command).status();
+    let status = status.with_context(|| format!("cannot run {}", program.display()))?;
+    read(file).with_context(|| format!("{} ended with {status}", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row(sizes: &[u64], layout: &str, pass: &str, ms: f64) -> Value {
+        json!({"sizes": sizes, "shape": "", "layout": layout, "pass": pass, "time": {"median_ms": ms},
+            "cpu": {"median_ms": ms / 2.0}})
+    }
+
+    /// Two rounds, the second twice as slow.
+    fn ours(kind: &str, sizes: &[u64]) -> [Value; 2] {
+        [1.0, 2.0].map(|slower| {
+            let rows: Vec<_> = LAYOUTS
+                .into_iter()
+                .flat_map(|layout| {
+                    [("copy", 2.0), ("forward", 4.0), ("backward", 8.0)]
+                        .map(|(pass, ms)| row(sizes, layout, pass, slower * ms))
+                })
+                .collect();
+            json!({"adapter": {"kind": kind}, "cpu_threads": 2, "rows": rows})
+        })
+    }
+
+    fn measured(verdicts: &[Verdict]) -> Vec<(f64, bool)> {
+        verdicts.iter().map(|verdict| ((verdict.measured * 1e3).round() / 1e3, verdict.is_met())).collect()
+    }
+
+    #[test]
+    fn burn_is_compared_by_geometric_means() {
+        let burn = json!({"rows": [
+            {"shape": [2, 3], "pass": "forward", "median_ms": 100.0},
+            {"shape": [2, 3], "pass": "backward", "median_ms": 200.0},
+        ]});
+        // 25 and 12.5 times.
+        let verdicts = of_burn(&ours("CPU", &[2, 3]), &burn).expect("verdicts");
+        let expected = 12.5 * 2f64.sqrt();
+        assert_eq!(measured(&verdicts), [(17.678, true), (17.678, true), (17.678, false), (17.678, false)]);
+        assert!((expected - 17.678).abs() < 1e-3);
+        assert!(of_burn(&ours("CPU", &[2, 4]), &burn).is_err());
+    }
+
+    #[test]
+    fn shares_are_of_the_moves_that_the_kind_of_adapter_must_make() {
+        let verdicts = of_copies(&ours("CPU", &[2, 3])).expect("verdicts");
+        assert_eq!(measured(&verdicts), [(75.0, true), (62.5, true), (75.0, true), (62.5, true)]);
+        let verdicts = of_copies(&ours("discrete GPU", &[4096, 4096])).expect("verdicts");
+        assert_eq!(measured(&verdicts), [(50.0, false), (37.5, false), (75.0, false), (62.5, false)]);
+        assert!(of_copies(&ours("discrete GPU", &[2, 3])).is_err());
+    }
+
+    #[test]
+    fn the_baseline_meets_the_fastest_mode() {
+        let other = |layout: &str, pass: &str, ms: f64| json!({"shape": [4096, 4096], "layout": layout, "pass": pass, "median_ms": ms});
+        let pytorch = json!({"rows": [
+            other("channels_first", "forward", 9.0), other("channels_first", "forward", 6.0),
+            other("channels_first", "backward", 6.0), other("channels_last", "forward", 8.0),
+            other("channels_last", "backward", 12.0),
+        ]});
+        let verdicts = of_the_baseline(&ours("CPU", &[4096, 4096]), &pytorch).expect("verdicts");
+        assert_eq!(measured(&verdicts), [(2.121, true), (2.828, true), (1.061, false), (2.121, true)]);
+        assert!(of_the_baseline(&ours("CPU", &[8, 8]), &pytorch).is_err());
+        assert!(of_the_baseline(&ours("CPU", &[4096, 4096]), &json!({"rows": []})).is_err());
+    }
+
+    #[test]
+    fn the_worst_choice_counts() {
+        let tuned = |ratios: &[f64]| json!({"tuned": ratios.iter().map(|of_best| json!({"of_best": of_best})).collect::<Vec<_>>()});
+        assert_eq!(measured(&[of_tune(&tuned(&[1.0, 1.2])).expect("a verdict")]), [(1.2, false)]);
+        assert_eq!(measured(&[of_tune(&tuned(&[1.0, 1.1])).expect("a verdict")]), [(1.1, true)]);
+        assert!(of_tune(&tuned(&[])).is_err());
+    }
+}
