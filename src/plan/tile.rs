@@ -54,7 +54,7 @@ fn wishes(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Wish
         // A block's moments are merged with those before it, which costs as much as some values of the block.
         (DeviceKind::Cpu, Work::Reduce(Monoid::Moments)) if width == 1 => (8, 8, 64, 256),
         (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 256),
-        (DeviceKind::Cpu, Work::Map) => (16, 4, 64, 512),
+        (DeviceKind::Cpu, Work::Map) => (8, 4, 64, 512),
         (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
         (DeviceKind::Cpu, Work::Whole(_)) => (8, 4, 0, u64::MAX),
     };

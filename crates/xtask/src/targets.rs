@@ -252,6 +252,7 @@ fn written(command: &mut Command, file: &Path) -> anyhow::Result<Value> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use wgpu_batchnorm::{BatchNorm, BatchNormError, BoundOperation, Context, Layout, PlanError, Schedule};
 use wgpu_batchnorm_measure::copy::Copier;
 use wgpu_batchnorm_measure::timer::Timer;
-use wgpu_batchnorm_report::Summary;
+use wgpu_batchnorm_report::{Summary, median};
 
 /// Measure the plans that the cost model chooses beside others.
 #[derive(clap::Args)]
@@ -160,9 +160,12 @@ fn tune(
         let repetitions = arguments.repetitions.get();
         measure(timer, &mut entrants.iter_mut().collect::<Vec<_>>(), repetitions)?;
         measure(timer, &mut finalists(&mut entrants), FINAL_ROUNDS * repetitions)?;
+        let chosen = entrants.first().map(|chosen| chosen.seconds.clone()).unwrap_or_default();
         let candidates = entrants.iter().filter_map(|entrant| {
             let Entrant { schedule, operations, seconds, is_finalist, .. } = entrant;
-            Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds), *is_finalist))
+            let mut ratios: Vec<_> = chosen.iter().zip(seconds).map(|(chosen, own)| chosen / own).collect();
+            let ratio = is_finalist.then(|| median(&mut ratios));
+            Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds), ratio))
         });
         tuned.extend(Tuned::new(shape.to_string(), layout_name(layout), pass, candidates.collect()));
     }

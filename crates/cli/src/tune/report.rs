@@ -24,14 +24,20 @@ pub(super) struct Candidate {
     pub(super) rereads: f64,
     pub(super) dispatches: usize,
     pub(super) scratch_bytes: u64,
-    /// Whether it was measured once more beside the cost model's choice: only such times are compared.
-    pub(super) is_finalist: bool,
+    /// How many times as long the cost model's choice took, if both were measured once more side by side: the median of
+    /// the rounds' ratios, since whatever slows the machine down slows down all of a round.
+    pub(super) chosen_over_this: Option<f64>,
     #[serde(flatten)]
     pub(super) time: Summary,
 }
 
 impl Candidate {
-    pub(super) fn new(schedule: &Schedule, plan: &Plan, time: Summary, is_finalist: bool) -> Self {
+    pub(super) fn new(
+        schedule: &Schedule,
+        plan: &Plan,
+        time: Summary,
+        chosen_over_this: Option<f64>,
+    ) -> Self {
         let Schedule { width, workgroup, unroll, tiles, runs, cache_bytes, .. } = *schedule;
         Self {
             traversal: plan.traversal().map_or("split", wgpu_batchnorm::Traversal::name),
@@ -45,7 +51,7 @@ impl Candidate {
             rereads: plan.rereads(),
             dispatches: plan.dispatches().len(),
             scratch_bytes: plan.workspace_bytes(),
-            is_finalist,
+            chosen_over_this,
             time,
         }
     }
@@ -67,7 +73,7 @@ pub(super) struct Tuned {
     pub(super) shape: String,
     pub(super) layout: &'static str,
     pub(super) pass: &'static str,
-    /// Time of the cost model's choice over that of the best candidate.
+    /// How many times as long as the best candidate the cost model's choice takes.
     pub(super) of_best: f64,
     pub(super) candidates: Vec<Candidate>,
 }
@@ -99,9 +105,8 @@ impl Tuned {
         pass: &'static str,
         candidates: Vec<Candidate>,
     ) -> Option<Self> {
-        let finalists = candidates.iter().filter(|candidate| candidate.is_finalist);
-        let best = finalists.map(|candidate| candidate.time.median_ms).min_by(f64::total_cmp)?;
-        let of_best = candidates.first()?.time.median_ms / best;
+        let of_best =
+            candidates.iter().filter_map(|candidate| candidate.chosen_over_this).max_by(f64::total_cmp)?;
         Some(Self { shape, layout, pass, of_best, candidates })
     }
 
@@ -109,9 +114,9 @@ impl Tuned {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { shape, layout, pass, of_best, candidates } = self;
         let mut order: Vec<_> = candidates.iter().enumerate().collect();
-        let time_of = |candidate: &Candidate| candidate.time.median_ms;
+        let rank = |candidate: &Candidate| candidate.chosen_over_this.unwrap_or(0.0);
         order.sort_by(|(_, a), (_, b)| {
-            b.is_finalist.cmp(&a.is_finalist).then(time_of(a).total_cmp(&time_of(b)))
+            rank(b).total_cmp(&rank(a)).then(a.time.median_ms.total_cmp(&b.time.median_ms))
         });
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
@@ -129,7 +134,6 @@ impl Tuned {
             "ms",
             "of best",
         ]);
-        let best = order.first().map_or(1.0, |(_, candidate)| candidate.time.median_ms);
         for (index, candidate) in order {
             let said = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
             let Candidate { traversal, time, moves, rereads, dispatches, .. } = candidate;
@@ -146,7 +150,9 @@ impl Tuned {
                 dispatches.to_string(),
                 format!("{moves:.0}{reread}"),
                 format!("{:.3}{}", time.median_ms, if time.is_worthless() { " !" } else { "" }),
-                format!("{:.2}", time.median_ms / best),
+                candidate
+                    .chosen_over_this
+                    .map_or_else(String::new, |ratio| format!("{:.2}", of_best / ratio)),
             ]);
         }
         for column in table.column_iter_mut().skip(2) {
