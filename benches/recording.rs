@@ -15,21 +15,16 @@ use wgpu_batchnorm::{
     RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
 };
 
-/// Channels, height and how often: torchvision's ResNet-50.
-const RESNET50: [(usize, usize, usize); 12] = [
-    (64, 112, 1),
-    (64, 56, 6),
-    (256, 56, 4),
-    (128, 56, 1),
-    (128, 28, 7),
-    (512, 28, 5),
-    (256, 28, 1),
-    (256, 14, 11),
-    (1024, 14, 7),
-    (512, 14, 1),
-    (512, 7, 5),
-    (2048, 7, 4),
-];
+/// The shapes that all benchmarks share.
+const SHAPES: &str = include_str!("shapes.json");
+
+/// Of ResNet-50: channels, height and how often.
+fn resnet50() -> Vec<[usize; 3]> {
+    let sets: serde_json::Value = serde_json::from_str(SHAPES).expect("the shapes");
+    let number = |value: &serde_json::Value| value.as_u64().expect("a number") as usize;
+    let shapes = sets["resnet50"]["shapes"].as_array().expect("the shapes of ResNet-50").iter();
+    shapes.map(|shape| [&shape["sizes"][1], &shape["sizes"][2], &shape["layers"]].map(number)).collect()
+}
 
 /// A layer with everything bound: recording it is what is measured.
 fn layer(context: &Context, channels: usize, size: usize) -> [BoundOperation; 2] {
@@ -100,9 +95,9 @@ fn time_finishing(context: &Context, operations: &[BoundOperation], iterations: 
 fn recording(criterion: &mut Criterion) {
     let context = Context::new_blocking().expect("an adapter");
     let one: Vec<_> = layer(&context, 256, 14).into();
-    let all: Vec<_> = RESNET50
-        .iter()
-        .flat_map(|&(channels, size, count)| (0..count).flat_map(move |_| [(channels, size)]))
+    let all: Vec<_> = resnet50()
+        .into_iter()
+        .flat_map(|[channels, size, count]| (0..count).map(move |_| (channels, size)))
         .flat_map(|(channels, size)| layer(&context, channels, size))
         .collect();
     for (name, operations) in [("one_layer", &one), ("resnet50", &all)] {

@@ -171,8 +171,8 @@ pub use state::{BatchStatistics, GivenStatistics, RunningStatistics, RunningValu
 #[cfg(not(target_arch = "wasm32"))]
 pub use sync::InProcess;
 pub use sync::{
-    Begun, Exchange, ExchangeError, GradientsWithoutSamples, InTasks, Received, Round, Sent, SyncError,
-    Synchronized, WithoutSamples,
+    Begun, Exchange, ExchangeError, GradientsWithoutSamples, InTasks, Received, Round, Sent, Sequence,
+    SyncError, Synchronized, WithoutSamples,
 };
 pub use tensor::{Tensor, UploadError, Vector};
 /// The wgpu that the types here belong to.

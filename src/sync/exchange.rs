@@ -1,5 +1,6 @@
 //! How replicas tell one another what they found: the transport.
 
+use super::Sequence;
 use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use thiserror::Error;
 /// A transport between replicas of a layer: every replica gives a message, and gets those of all.
 ///
 /// This is all that a transport has to do; what the messages hold is the library's. A synchronized pass is one
-/// exchange, of 24 + 20·C bytes a replica forward and 24 + 16·C backward; [`Begun::join`](crate::Begun::join) makes
-/// one exchange of several passes. All replicas must start the same exchanges in the same order.
+/// exchange, of 36 + 20·C bytes a replica forward and 36 + 16·C backward; [`Begun::join`](crate::Begun::join) makes
+/// one exchange of several passes. All replicas must make the same layers, begin the same passes and start the same
+/// exchanges, each in the same order.
 ///
 /// An exchange that has failed is over: from then on every call fails, on this replica and, once they learn of it,
 /// on the others, since they would no longer agree on which exchange comes next.
@@ -25,10 +27,13 @@ use thiserror::Error;
 /// an [`Exchange::start`] of its own.
 ///
 /// ```
-/// use wgpu_batchnorm::{Exchange, ExchangeError};
+/// use wgpu_batchnorm::{Exchange, ExchangeError, Sequence};
 ///
 /// /// The least there is: one replica.
-/// struct Alone;
+/// #[derive(Default)]
+/// struct Alone {
+///     sequence: Sequence,
+/// }
 ///
 /// impl Exchange for Alone {
 ///     fn rank(&self) -> usize {
@@ -39,11 +44,15 @@ use thiserror::Error;
 ///         1
 ///     }
 ///
+///     fn sequence(&self) -> &Sequence {
+///         &self.sequence
+///     }
+///
 ///     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
 ///         Ok(vec![message.to_vec()])
 ///     }
 /// }
-/// # assert_eq!(Alone.all_gather(&[1, 2])?, [[1, 2]]);
+/// # assert_eq!(Alone::default().all_gather(&[1, 2])?, [[1, 2]]);
 /// # Ok::<(), ExchangeError>(())
 /// ```
 ///
@@ -51,7 +60,7 @@ use thiserror::Error;
 /// - bring every message to every replica, bit for bit and whatever its length: they differ where replicas disagree, which
 ///   is found out by reading them; replicas merge them in the order of their ranks, so that all get the same bits;
 /// - keep the rounds apart: the k-th message of a replica belongs to the k-th round, though a fast replica may be ahead;
-/// - wait no longer than a limit that the caller sets, and name who is missing;
+/// - wait no longer than a limit that the caller sets, also where it is asked again and again, and name who is missing;
 /// - fail as a whole: once a replica has given up a round, no other one may complete that or a later one unawares, so tell
 ///   the others which round was the first that it does not take part in. The same goes for a replica that is dropped.
 ///
@@ -63,6 +72,10 @@ pub trait Exchange {
 
     /// How many replicas there are.
     fn replicas(&self) -> usize;
+
+    /// How many layers and passes this end has had. The library counts them; a transport keeps them beside its end,
+    /// one for all layers that share it.
+    fn sequence(&self) -> &Sequence;
 
     /// Gives `message` to every replica, and returns those of all in the order of their ranks, this one's
     /// included. Blocks until all have arrived. Messages may differ in length.
@@ -83,27 +96,41 @@ pub trait Exchange {
 
 /// An exchange under way. To drop it before it is complete is to leave: the others get [`ExchangeError::Left`].
 pub trait Round {
-    /// Moves messages as far as that takes no waiting, and says whether all are there.
+    /// Moves messages as far as that takes no waiting, and says whether all are there. The limit counts from when it is
+    /// first asked, so that a loop ends too.
     ///
     /// # Errors
-    /// [`ExchangeError`] if a replica has left.
+    /// [`ExchangeError`] if a replica has left, or has not arrived within the limit.
     fn is_complete(&mut self) -> Result<bool, ExchangeError>;
 
     /// Ready as soon as [`Round::wait`] does not block, and has the task woken then: for replicas that are tasks, and
     /// must not block their thread. A transport that cannot do that is ready at once, and leaves it to `wait` to block.
     ///
     /// # Errors
-    /// [`ExchangeError`] if a replica has left.
+    /// [`ExchangeError`] if a replica has left, or has not arrived within the limit.
     fn poll_complete(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
         let _ = context;
         Poll::Ready(Ok(()))
     }
 
-    /// Blocks until the messages of all have arrived, and returns them in the order of their ranks.
+    /// Blocks until the messages of all have arrived, and returns them in the order of their ranks. Of the limit, what
+    /// has passed since [`Round::is_complete`] was first asked is over.
     ///
     /// # Errors
     /// [`ExchangeError`] if a replica has left or does not arrive.
     fn wait(self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError>;
+}
+
+impl dyn Round + '_ {
+    /// Waits as [`Round::wait`] does, without blocking the thread if the transport can do so, as
+    /// [`InTasks`](crate::InTasks) can.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] if a replica has left or does not arrive.
+    pub async fn gathered(mut self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        std::future::poll_fn(|context| self.poll_complete(context)).await?;
+        self.wait()
+    }
 }
 
 /// One that was complete when it was started.
@@ -128,6 +155,10 @@ macro_rules! shared {
 
             fn replicas(&self) -> usize {
                 (**self).replicas()
+            }
+
+            fn sequence(&self) -> &Sequence {
+                (**self).sequence()
             }
 
             fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {

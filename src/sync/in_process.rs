@@ -1,11 +1,12 @@
 //! Replicas on several devices of one process, each in a thread of its own.
 
+use super::Sequence;
 use super::exchange::{Exchange, ExchangeError, Round};
 use super::rendezvous::Rendezvous;
 use crate::context::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One end of an exchange between threads.
 ///
@@ -30,6 +31,7 @@ pub struct InProcess {
     limit: Duration,
     /// The next round that this end starts.
     next: AtomicU64,
+    sequence: Sequence,
     shared: Arc<Shared>,
 }
 
@@ -47,7 +49,13 @@ impl InProcess {
     pub fn group(replicas: usize) -> Vec<Self> {
         let rendezvous = Mutex::new(Rendezvous::new(replicas));
         let shared = Arc::new(Shared { rendezvous, changed: Condvar::new() });
-        let end = |rank| Self { rank, limit: Self::LIMIT, next: AtomicU64::new(0), shared: shared.clone() };
+        let end = |rank| Self {
+            rank,
+            limit: Self::LIMIT,
+            next: AtomicU64::new(0),
+            sequence: Sequence::new(),
+            shared: shared.clone(),
+        };
         (0..replicas).map(end).collect()
     }
 
@@ -74,6 +82,10 @@ impl Exchange for InProcess {
         lock(&self.shared.rendezvous).replicas()
     }
 
+    fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
         self.start(message.to_vec())?.wait()
     }
@@ -82,7 +94,7 @@ impl Exchange for InProcess {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.shared.rendezvous).bring(self.rank, number, message)?;
         self.shared.changed.notify_all();
-        Ok(Box::new(Meeting { end: self, number, is_over: false }))
+        Ok(Box::new(Meeting { end: self, number, asked: None, is_over: false }))
     }
 }
 
@@ -96,21 +108,34 @@ impl Drop for InProcess {
 struct Meeting<'a> {
     end: &'a InProcess,
     number: u64,
+    /// When it was first asked for.
+    asked: Option<Instant>,
     is_over: bool,
 }
 
 impl Round for Meeting<'_> {
     fn is_complete(&mut self) -> Result<bool, ExchangeError> {
-        lock(&self.end.shared.rendezvous).is_complete(self.number)
+        let Self { end, number, .. } = *self;
+        let rendezvous = lock(&end.shared.rendezvous);
+        if rendezvous.is_complete(number)? {
+            return Ok(true);
+        }
+        if self.asked.get_or_insert_with(Instant::now).elapsed() < end.limit {
+            return Ok(false);
+        }
+        let missing = rendezvous.missing(number);
+        drop(rendezvous);
+        end.leave(number);
+        Err(ExchangeError::TimedOut { missing, limit: end.limit })
     }
 
     fn wait(mut self: Box<Self>) -> Result<Vec<Vec<u8>>, ExchangeError> {
         let Shared { rendezvous, changed } = &*self.end.shared;
         let (number, limit) = (self.number, self.end.limit);
+        let left = limit.saturating_sub(self.asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
         let waits = |rendezvous: &mut Rendezvous| matches!(rendezvous.is_complete(number), Ok(false));
-        let (mut rendezvous, _) = changed
-            .wait_timeout_while(lock(rendezvous), limit, waits)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut rendezvous, _) =
+            changed.wait_timeout_while(lock(rendezvous), left, waits).unwrap_or_else(PoisonError::into_inner);
         if let Some(messages) = rendezvous.take(number)? {
             self.is_over = true;
             return Ok(messages);

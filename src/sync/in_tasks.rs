@@ -1,5 +1,6 @@
 //! Replicas that are tasks of one process: of one thread, as in a browser, or of several.
 
+use super::Sequence;
 use super::exchange::{Exchange, ExchangeError, Round};
 use super::rendezvous::Rendezvous;
 use crate::context::lock;
@@ -28,6 +29,7 @@ pub struct InTasks {
     rank: usize,
     /// The next round that this end starts.
     next: AtomicU64,
+    sequence: Sequence,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -49,7 +51,9 @@ impl InTasks {
     pub fn group(replicas: usize) -> Vec<Self> {
         let shared = Shared { rendezvous: Rendezvous::new(replicas), waiting: Vec::new() };
         let shared = Arc::new(Mutex::new(shared));
-        (0..replicas).map(|rank| Self { rank, next: AtomicU64::new(0), shared: shared.clone() }).collect()
+        let end =
+            |rank| Self { rank, next: AtomicU64::new(0), sequence: Sequence::new(), shared: shared.clone() };
+        (0..replicas).map(end).collect()
     }
 
     /// Takes no part in `round` or any after it.
@@ -67,6 +71,10 @@ impl Exchange for InTasks {
 
     fn replicas(&self) -> usize {
         lock(&self.shared).rendezvous.replicas()
+    }
+
+    fn sequence(&self) -> &Sequence {
+        &self.sequence
     }
 
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {

@@ -1,77 +1,159 @@
-//! What replicas tell one another: a head that says what it is about, and one record of each channel.
+//! What replicas tell one another: a header that says what it is about, and one record of each channel.
 
 use super::SyncError;
 use crate::elementwise::{Activation, Dtype, Order};
-use crate::options::Options;
+use crate::options::{Momentum, Options};
 use crate::plan::{Monoid, WORD_BYTES};
 
-/// Words of the head: what the message is, and the settings that all replicas must share.
-const HEAD_WORDS: usize = 6;
-const HEAD_BYTES: usize = HEAD_WORDS * WORD_BYTES as usize;
+/// Words of the header: what the message is, which pass it belongs to, and the settings that all replicas must share.
+const HEADER_WORDS: usize = 9;
+const HEADER_BYTES: usize = HEADER_WORDS * WORD_BYTES as usize;
 /// Set in the word of the monoid by a replica with a mask.
 const MASKED: u32 = 1 << 8;
-const MAGIC: u32 = u32::from_le_bytes(*b"WBN1");
+const MAGIC: u32 = u32::from_le_bytes(*b"WBN2");
 
-/// What all replicas must agree on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
-    kind: Monoid,
-    monoid: u32,
-    channels: u32,
-    epsilon: f32,
-    dtype: u32,
-    activation: u32,
-    order: u32,
-    /// Of leaky ReLU; 0 of all others.
-    negative_slope: f32,
+const PASSES: &[&str] = &["forward", "backward", "double backward"];
+const DTYPES: &[&str] = &["f32", "f16", "bf16"];
+const ACTIVATIONS: &[&str] = &["none", "relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "sigmoid", "tanh"];
+const ORDERS: &[&str] = &["post", "pre"];
+
+/// Bits of the uppermost byte of the word of settings.
+mod flag {
+    pub(super) const WEIGHT: u32 = 1;
+    pub(super) const BIAS: u32 = 2;
+    pub(super) const RUNNING_STATISTICS: u32 = 4;
+    pub(super) const GUARDED: u32 = 8;
+    pub(super) const CUMULATIVE: u32 = 16;
 }
 
-impl Head {
-    pub(super) fn new(monoid: Monoid, options: &Options) -> Self {
+/// Which pass of an exchange this is, each counted from 0 on, wrapping.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassNumber {
+    pub(super) layer: u32,
+    pub(super) pass: u32,
+}
+
+/// What all replicas must agree on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Header {
+    monoid: u32,
+    layer: u32,
+    pass: u32,
+    channels: u32,
+    epsilon: u32,
+    settings: u32,
+    /// Of leaky ReLU; 0 of all others.
+    negative_slope: u32,
+    /// 0 if it is cumulative, or there are no running statistics.
+    momentum: u32,
+}
+
+impl Header {
+    pub(super) fn new(monoid: Monoid, number: PassNumber, options: &Options) -> Self {
+        let dtype = match options.dtype {
+            Dtype::F32 => 0,
+            Dtype::F16 => 1,
+            Dtype::BF16 => 2,
+        };
+        let activation = match options.activation {
+            Activation::None => 0,
+            Activation::Relu => 1,
+            Activation::LeakyRelu { .. } => 2,
+            Activation::Silu => 3,
+            Activation::Gelu => 4,
+            Activation::GeluTanh => 5,
+            Activation::Sigmoid => 6,
+            Activation::Tanh => 7,
+        };
+        let order = match options.order {
+            Order::Post => 0,
+            Order::Pre => 1,
+        };
+        let negative_slope = match options.activation {
+            Activation::LeakyRelu { negative_slope } => negative_slope as f32,
+            _ => 0.0,
+        };
+        let (momentum, is_cumulative) = match options.momentum {
+            Momentum::MovingAverage(momentum) if options.running_statistics => (momentum as f32, false),
+            Momentum::Cumulative if options.running_statistics => (0.0, true),
+            _ => (0.0, false),
+        };
+        let flags = [
+            (options.weight, flag::WEIGHT),
+            (options.bias, flag::BIAS),
+            (options.running_statistics, flag::RUNNING_STATISTICS),
+            (options.guarded, flag::GUARDED),
+            (is_cumulative, flag::CUMULATIVE),
+        ];
+        let flags: u32 = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum();
         Self {
-            kind: monoid,
             monoid: match monoid {
                 Monoid::Moments => 0,
                 Monoid::GradSums => 1,
                 Monoid::DoubleGradSums => 2,
             },
+            layer: number.layer,
+            pass: number.pass,
             channels: options.channels as u32,
-            epsilon: options.eps as f32,
-            dtype: match options.dtype {
-                Dtype::F32 => 0,
-                Dtype::F16 => 1,
-                Dtype::BF16 => 2,
-            },
-            activation: match options.activation {
-                Activation::None => 0,
-                Activation::Relu => 1,
-                Activation::LeakyRelu { .. } => 2,
-                Activation::Silu => 3,
-                Activation::Gelu => 4,
-                Activation::GeluTanh => 5,
-                Activation::Sigmoid => 6,
-                Activation::Tanh => 7,
-            },
-            order: match options.order {
-                Order::Post => 0,
-                Order::Pre => 1,
-            },
-            negative_slope: match options.activation {
-                Activation::LeakyRelu { negative_slope } => negative_slope as f32,
-                _ => 0.0,
-            },
+            epsilon: (options.eps as f32).to_bits(),
+            settings: u32::from_le_bytes([dtype, activation, order, flags as u8]),
+            negative_slope: negative_slope.to_bits(),
+            momentum: momentum.to_bits(),
         }
     }
 
-    fn words(self) -> [u32; HEAD_WORDS] {
-        let elementwise = self.dtype | self.activation << 8 | self.order << 16;
-        let (epsilon, slope) = (self.epsilon.to_bits(), self.negative_slope.to_bits());
-        [MAGIC, self.monoid, self.channels, epsilon, elementwise, slope]
+    fn words(self, mask: bool) -> [u32; HEADER_WORDS] {
+        let Self { monoid, layer, pass, channels, epsilon, settings, negative_slope, momentum } = self;
+        let monoid = monoid | if mask { MASKED } else { 0 };
+        [MAGIC, monoid, layer, pass, channels, epsilon, settings, negative_slope, momentum]
     }
 
-    /// What passes of this head exchange.
+    /// What the words of a message say, and whether its replica has a mask.
+    fn read(words: [u32; HEADER_WORDS]) -> Option<(Self, bool)> {
+        let [magic, monoid, layer, pass, channels, epsilon, settings, negative_slope, momentum] = words;
+        let mask = monoid & MASKED != 0;
+        let monoid = monoid & !MASKED;
+        let header = Self { monoid, layer, pass, channels, epsilon, settings, negative_slope, momentum };
+        (magic == MAGIC).then_some((header, mask))
+    }
+
+    /// All that it says, by name: what tells most of replicas out of step comes first.
+    fn fields(self) -> [(&'static str, String); 14] {
+        let name = |names: &[&str], code: u32| {
+            names.get(code as usize).map_or_else(|| format!("number {code}"), ToString::to_string)
+        };
+        let float = |bits: u32| f32::from_bits(bits).to_string();
+        let [dtype, activation, order, flags] = self.settings.to_le_bytes().map(u32::from);
+        let is_set = |flag: u32| (flags & flag != 0).to_string();
+        let momentum = match flags & flag::CUMULATIVE {
+            0 => float(self.momentum),
+            _ => "cumulative".to_owned(),
+        };
+        [
+            ("layer", self.layer.to_string()),
+            ("pass number", self.pass.to_string()),
+            ("pass", name(PASSES, self.monoid)),
+            ("number of channels", self.channels.to_string()),
+            ("eps", float(self.epsilon)),
+            ("dtype", name(DTYPES, dtype)),
+            ("activation", name(ACTIVATIONS, activation)),
+            ("order of the activation", name(ORDERS, order)),
+            ("negative_slope", float(self.negative_slope)),
+            ("weight", is_set(flag::WEIGHT)),
+            ("bias", is_set(flag::BIAS)),
+            ("running_statistics", is_set(flag::RUNNING_STATISTICS)),
+            ("guarded", is_set(flag::GUARDED)),
+            ("momentum", momentum),
+        ]
+    }
+
+    /// What passes of this header exchange.
     pub(super) fn monoid(self) -> Monoid {
-        self.kind
+        match self.monoid {
+            0 => Monoid::Moments,
+            1 => Monoid::GradSums,
+            _ => Monoid::DoubleGradSums,
+        }
     }
 
     /// C.
@@ -81,16 +163,14 @@ impl Head {
 
     /// Bytes of the records of all channels.
     pub(super) fn record_bytes(self) -> usize {
-        self.channels as usize * self.kind.bytes() as usize
+        self.channels() * self.monoid().bytes() as usize
     }
 
     /// Appends the section of a replica that found `records`, with a mask or without. The words of a device and
     /// those of a message are little-endian, so records travel as they are.
     pub(super) fn encode(self, mask: bool, records: &[u8], message: &mut Vec<u8>) {
-        let mut words = self.words();
-        words[1] |= if mask { MASKED } else { 0 };
-        message.reserve(HEAD_BYTES + records.len());
-        message.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        message.reserve(HEADER_BYTES + records.len());
+        message.extend(self.words(mask).iter().flat_map(|word| word.to_le_bytes()));
         message.extend_from_slice(records);
     }
 
@@ -103,52 +183,18 @@ impl Head {
         [actual, expected]: [usize; 2],
     ) -> Result<(bool, &[u8], &[u8]), SyncError> {
         let malformed = || SyncError::Malformed { rank, actual: actual as u64, expected: expected as u64 };
-        let (head, rest) = rest.split_first_chunk::<HEAD_BYTES>().ok_or_else(malformed)?;
-        let mut words = head.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
-        let mut word = || words.next().unwrap_or_default();
-        let [magic, kind, channels, epsilon, elementwise, slope] = std::array::from_fn(|_| word());
-        if magic != MAGIC {
-            return Err(malformed());
-        }
-        let disagree = |what: &'static str, actual: String, expected: String| {
-            Err(SyncError::Disagree { rank, what, actual, expected })
-        };
-        let name = |names: &[&str], code: u32| {
-            names.get(code as usize).map_or_else(|| format!("number {code}"), ToString::to_string)
-        };
-        let pass = |code| name(&["forward", "backward"], code);
-        let dtype_name = |code| name(&["f32", "f16", "bf16"], code);
-        let order_name = |code| name(&["post", "pre"], code);
-        let activations = ["none", "relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "sigmoid", "tanh"];
-        let activation_name = |code| name(&activations, code);
-        let found_monoid = kind & !MASKED;
-        if found_monoid != self.monoid {
-            return disagree("pass", pass(found_monoid), pass(self.monoid));
-        }
-        if channels != self.channels {
-            return disagree("number of channels", channels.to_string(), self.channels.to_string());
-        }
-        if epsilon != self.epsilon.to_bits() {
-            return disagree("eps", f32::from_bits(epsilon).to_string(), self.epsilon.to_string());
-        }
-        let [dtype, activation, order, _] = elementwise.to_le_bytes().map(u32::from);
-        if dtype != self.dtype {
-            return disagree("dtype", dtype_name(dtype), dtype_name(self.dtype));
-        }
-        if activation != self.activation {
-            return disagree("activation", activation_name(activation), activation_name(self.activation));
-        }
-        if order != self.order {
-            return disagree("order of the activation", order_name(order), order_name(self.order));
-        }
-        if slope != self.negative_slope.to_bits() {
-            return disagree(
-                "negative_slope",
-                f32::from_bits(slope).to_string(),
-                self.negative_slope.to_string(),
-            );
+        let (header, rest) = rest.split_first_chunk::<HEADER_BYTES>().ok_or_else(malformed)?;
+        let mut words = header.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+        let words = std::array::from_fn(|_| words.next().unwrap_or_default());
+        let (theirs, mask) = Self::read(words).ok_or_else(malformed)?;
+        if theirs != self {
+            let mut fields = theirs.fields().into_iter().zip(self.fields());
+            let differs = fields.find(|(actual, expected)| actual != expected);
+            // Bits that this version does not know differ without a name.
+            let ((what, actual), (_, expected)) = differs.ok_or_else(malformed)?;
+            return Err(SyncError::Disagree { rank, what, actual, expected });
         }
         let (records, rest) = rest.split_at_checked(self.record_bytes()).ok_or_else(malformed)?;
-        Ok((kind & MASKED != 0, records, rest))
+        Ok((mask, records, rest))
     }
 }

@@ -8,12 +8,14 @@ mod message;
 mod passes;
 mod phases;
 mod rendezvous;
+mod sequence;
 
 pub use exchange::{Exchange, ExchangeError, Round};
 #[cfg(not(target_arch = "wasm32"))]
 pub use in_process::InProcess;
 pub use in_tasks::InTasks;
 pub use phases::{Begun, Received, Sent};
+pub use sequence::Sequence;
 
 use crate::batch_norm::{BatchNorm, BatchNormError};
 use crate::buffer::BufferRange;
@@ -47,7 +49,7 @@ use thiserror::Error;
 ///
 /// # What it costs
 ///
-/// A pass moves what the plain one does. On top come 24 + 20·C bytes forward and 24 + 16·C backward that every
+/// A pass moves what the plain one does. On top come 36 + 20·C bytes forward and 36 + 16·C backward that every
 /// replica sends to every other; a copy of those bytes to the host and of all replicas' bytes back; and the wait for
 /// the last replica. `wgpu-batchnorm-mpi` measures these and predicts them for other numbers of replicas.
 ///
@@ -108,6 +110,8 @@ use thiserror::Error;
 pub struct Synchronized<E> {
     batch_norm: BatchNorm,
     exchange: E,
+    /// Its number among the layers of the exchange.
+    layer: u32,
     /// Buffers for records that no pass uses now.
     records: Mutex<Vec<wgpu::Buffer>>,
 }
@@ -116,7 +120,8 @@ pub struct Synchronized<E> {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The pass was refused on this replica; it has exchanged nothing then, and the others wait.
+    /// The pass was refused on this replica; it has exchanged nothing then, and the others wait. It counts all the same:
+    /// if this replica goes on with another pass, all are told by [`SyncError::Disagree`].
     #[error(transparent)]
     BatchNorm(#[from] BatchNormError),
     /// The messages were not exchanged.
@@ -124,7 +129,7 @@ pub enum SyncError {
     Exchange(#[from] ExchangeError),
     /// Another replica runs another layer, or another pass.
     #[error(
-        "replica {rank} has {what} {actual}, expected {expected} as on this one: give all the same options and passes"
+        "replica {rank} has {what} {actual}, expected {expected} as on this one: give all the same layers, options and passes, in the same order; a pass that was refused or dropped counts too"
     )]
     Disagree {
         /// The other replica.

@@ -1,6 +1,6 @@
 //! The passes of a synchronized layer: a local half, an exchange, and a merged half.
 
-use super::message::Head;
+use super::message::Header;
 use super::phases::{Begun, Lease, Own, Part};
 use super::{Exchange, GradientsWithoutSamples, SyncError, Synchronized, WithoutSamples};
 use crate::batch_norm::tensor_list::TensorList;
@@ -18,9 +18,10 @@ use std::sync::Mutex;
 const TRAINING: Mode = Mode::TRAINING;
 
 impl<E: Exchange> Synchronized<E> {
-    /// The layer with a transport to the other replicas.
+    /// The layer with a transport to the other replicas, which must make the layers that share one in the same order.
     pub fn new(batch_norm: &BatchNorm, exchange: E) -> Self {
-        Self { batch_norm: batch_norm.clone(), exchange, records: Mutex::default() }
+        let layer = exchange.sequence().next_layer();
+        Self { batch_norm: batch_norm.clone(), exchange, layer, records: Mutex::default() }
     }
 
     /// The layer.
@@ -50,7 +51,8 @@ impl<E: Exchange> Synchronized<E> {
         shape: &Shape,
         tensors: &ForwardTensors<'_>,
     ) -> Result<Begun<'_, E>, SyncError> {
-        let records = self.records(shape, Monoid::Moments)?;
+        let header = self.next_header(Monoid::Moments);
+        let records = self.records(shape, header)?;
         let in_place = tensors.y.starts_with(&tensors.x);
         // Everything is checked before the others are told anything.
         let mut merged = TensorList::new(&self.batch_norm, shape);
@@ -69,7 +71,7 @@ impl<E: Exchange> Synchronized<E> {
         local.tensor(Resource::X, &tensors.x).mask(tensors.mask).records(&records.range, bytes);
         let local = local.bind(operation, tensors.workspace.as_ref())?;
         self.submit(&BoundOperation::free(&self.batch_norm, local))?;
-        self.begin(records, Samples::Some { mask: pass.mask }, Monoid::Moments, merged)
+        self.begin(records, Samples::Some { mask: pass.mask }, header, merged)
     }
 
     /// Takes part in a forward pass in training without samples; the running statistics are updated as on
@@ -95,7 +97,8 @@ impl<E: Exchange> Synchronized<E> {
         let WithoutSamples { parameters: [weight, bias], running, saved } = tensors;
         let options = self.batch_norm.options();
         let shape = Shape::of_channels(options.channels);
-        let records = self.records(&shape, Monoid::Moments)?;
+        let header = self.next_header(Monoid::Moments);
+        let records = self.records(&shape, header)?;
         let (pass, replicas) = (Pass::from(TRAINING), self.exchange.replicas());
         let operation = Operation::MergedForward { pass, in_place: false, replicas, samples: false };
         let bytes = self.record_bytes(&shape, operation)?;
@@ -106,7 +109,7 @@ impl<E: Exchange> Synchronized<E> {
         let bindings = list.bind(operation, None)?;
         let origin = self.batch_norm.origin(&shape, TRAINING.into(), LeftBy::Replicas);
         let merged = BoundOperation::leaving(&self.batch_norm, bindings, saved, origin);
-        self.begin(records, Samples::None, Monoid::Moments, merged)
+        self.begin(records, Samples::None, header, merged)
     }
 
     /// Runs the backward pass of [`Synchronized::submit_forward`].
@@ -131,7 +134,8 @@ impl<E: Exchange> Synchronized<E> {
         tensors: &BackwardTensors<'_>,
     ) -> Result<Begun<'_, E>, SyncError> {
         let BackwardTensors { x, dy, residual, mask, saved, workspace, .. } = tensors;
-        let records = self.records(shape, Monoid::GradSums)?;
+        let header = self.next_header(Monoid::GradSums);
+        let records = self.records(shape, header)?;
         let mut list = TensorList::new(&self.batch_norm, shape);
         let (pass, wanted) = self.batch_norm.list_backward(&mut list, TRAINING, tensors);
         let operation = Operation::MergedBackward { pass, wanted, replicas: self.exchange.replicas() };
@@ -151,7 +155,7 @@ impl<E: Exchange> Synchronized<E> {
         list.records(&records.range, bytes);
         let bindings = list.bind(operation, workspace.as_ref())?;
         self.submit(&BoundOperation::needing(&self.batch_norm, bindings, saved, origin))?;
-        self.begin(records, Samples::Some { mask: false }, Monoid::GradSums, merged)
+        self.begin(records, Samples::Some { mask: false }, header, merged)
     }
 
     /// Takes part in a backward pass without samples; dγ and dβ are those of all replicas.
@@ -175,7 +179,8 @@ impl<E: Exchange> Synchronized<E> {
     ) -> Result<Begun<'_, E>, SyncError> {
         let GradientsWithoutSamples { saved, dweight, dbias } = tensors;
         let shape = Shape::of_channels(self.batch_norm.options().channels);
-        let records = self.records(&shape, Monoid::GradSums)?;
+        let header = self.next_header(Monoid::GradSums);
+        let records = self.records(&shape, header)?;
         let wanted = Wanted {
             dweight: dweight.as_ref().map(|(_, accumulation)| *accumulation),
             dbias: dbias.as_ref().map(|(_, accumulation)| *accumulation),
@@ -195,7 +200,13 @@ impl<E: Exchange> Synchronized<E> {
         let origin = self.batch_norm.origin(&shape, TRAINING.into(), LeftBy::Replicas);
         let merged = BoundOperation::needing(&self.batch_norm, bindings, saved, origin);
         merged.check()?;
-        self.begin(records, Samples::None, Monoid::GradSums, merged)
+        self.begin(records, Samples::None, header, merged)
+    }
+
+    /// The header of a pass that begins: whatever becomes of it, it counts.
+    fn next_header(&self, monoid: Monoid) -> Header {
+        let number = self.exchange.sequence().next_pass(self.layer);
+        Header::new(monoid, number, self.batch_norm.options())
     }
 
     /// Has this replica's record, the first one of `records`, copied to the host, or takes an empty one.
@@ -203,11 +214,10 @@ impl<E: Exchange> Synchronized<E> {
         &'a self,
         records: Lease<'a>,
         samples: Samples,
-        monoid: Monoid,
+        header: Header,
         merged: BoundOperation,
     ) -> Result<Begun<'a, E>, SyncError> {
-        let head = Head::new(monoid, self.batch_norm.options());
-        let bytes = head.record_bytes();
+        let bytes = header.record_bytes();
         let (mask, own) = match samples {
             Samples::Some { mask } => {
                 let record = BufferRange { size: bytes as u64, ..records.range.clone() };
@@ -217,12 +227,12 @@ impl<E: Exchange> Synchronized<E> {
             // Counts and sums of nothing are all zero bits.
             Samples::None => (false, Own::Here(vec![0; bytes])),
         };
-        let part = Part { batch_norm: &self.batch_norm, head, mask, own, records, merged };
+        let part = Part { batch_norm: &self.batch_norm, header, mask, own, records, merged };
         Ok(Begun::new(&self.exchange, part))
     }
 
     /// A buffer for the records of this shape and of all replicas, for this pass alone: others may be under way.
-    fn records(&self, shape: &Shape, monoid: Monoid) -> Result<Lease<'_>, SyncError> {
+    fn records(&self, shape: &Shape, header: Header) -> Result<Lease<'_>, SyncError> {
         let (rank, replicas) = (self.exchange.rank(), self.exchange.replicas());
         if rank >= replicas {
             return Err(SyncError::Rank { rank, replicas });
@@ -231,6 +241,7 @@ impl<E: Exchange> Synchronized<E> {
             return Err(SyncError::GhostBatches { ghost_batch });
         }
         let pass = Pass { mask: true, ..TRAINING.into() };
+        let monoid = header.monoid();
         let operation = match monoid {
             Monoid::Moments => Operation::LocalStatistics { pass },
             Monoid::GradSums | Monoid::DoubleGradSums => Operation::LocalGradients { pass },

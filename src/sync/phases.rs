@@ -1,6 +1,6 @@
 //! The phases of synchronized passes: begun, sent, received, submitted. The host waits between them, and only there.
 
-use super::message::Head;
+use super::message::Header;
 use super::{Exchange, Round, SyncError};
 use crate::batch_norm::{BatchNorm, BoundOperation};
 use crate::buffer::BufferRange;
@@ -13,7 +13,8 @@ use std::sync::Mutex;
 /// One or several synchronized passes whose local halves are submitted: the device takes the statistics of this
 /// replica's samples, or their gradient sums, and copies them to the host.
 ///
-/// Meanwhile the caller may record and submit other work. Nothing has been told to the other replicas yet.
+/// Meanwhile the caller may record and submit other work. Nothing has been told to the other replicas yet: to drop it is
+/// to be out of step with them, which the next pass is told by [`SyncError::Disagree`].
 #[must_use = "the other replicas wait until it is sent"]
 pub struct Begun<'a, E> {
     exchange: &'a E,
@@ -44,7 +45,7 @@ pub struct Received<'a> {
 /// One pass.
 pub(super) struct Part<'a> {
     pub(super) batch_norm: &'a BatchNorm,
-    pub(super) head: Head,
+    pub(super) header: Header,
     pub(super) mask: bool,
     pub(super) own: Own,
     pub(super) records: Lease<'a>,
@@ -110,8 +111,8 @@ impl<'a, E: Exchange> Begun<'a, E> {
     pub async fn send(self) -> Result<Sent<'a>, SyncError> {
         let Self { exchange, parts } = self.copy().await?;
         let mut message = Vec::new();
-        for Part { head, mask, own, .. } in &parts {
-            head.encode(*mask, own.bytes(), &mut message);
+        for Part { header, mask, own, .. } in &parts {
+            header.encode(*mask, own.bytes(), &mut message);
         }
         let (rank, replicas, bytes) = (exchange.rank(), exchange.replicas(), message.len());
         let round = exchange.start(message)?;
@@ -121,10 +122,10 @@ impl<'a, E: Exchange> Begun<'a, E> {
 
 impl<'a> Sent<'a> {
     /// Moves messages as far as that takes no waiting, and says whether all are there. Some transports only move
-    /// large messages while they are called.
+    /// large messages while they are called. The limit of the transport counts from the first call on.
     ///
     /// # Errors
-    /// [`SyncError::Exchange`] if a replica has left.
+    /// [`SyncError::Exchange`] if a replica has left, or has not arrived within the limit.
     pub fn is_complete(&mut self) -> Result<bool, SyncError> {
         Ok(self.round.is_complete()?)
     }
@@ -158,18 +159,18 @@ impl<'a> Sent<'a> {
         for part in parts {
             let (mut values, mut masked) = (0u64, false); // of a channel, if these are statistics
             for (i, rest) in rests.iter_mut().enumerate() {
-                let (mask, record, after) = part.head.decode(i, rest, lengths(i))?;
+                let (mask, record, after) = part.header.decode(i, rest, lengths(i))?;
                 *rest = after;
                 masked |= mask;
-                values = values.saturating_add(first_count(record, part.head));
+                values = values.saturating_add(first_count(record, part.header));
             }
             // A mask may show less than the host knew; all replicas decide alike.
-            if part.head.monoid() == Monoid::Moments && values < 2 && !masked {
+            if part.header.monoid() == Monoid::Moments && values < 2 && !masked {
                 return Err(SyncError::TooFewValues { actual: values });
             }
             // All replicas agree, so that this is where the records are in each message.
             let end = bytes - rests.get(rank).map_or(0, |rest| rest.len());
-            let start = end - part.head.record_bytes();
+            let start = end - part.header.record_bytes();
             received.push((part, start));
         }
         if let Some(rank) = rests.iter().position(|rest| !rest.is_empty()) {
@@ -197,7 +198,7 @@ impl Received<'_> {
         for (part, start) in &self.parts {
             let context = part.batch_norm.context();
             context.check_alive()?;
-            let length = part.head.record_bytes();
+            let length = part.header.record_bytes();
             let records = self.messages.iter().filter_map(|message| message.get(*start..*start + length));
             write(context, &part.records.range.buffer, records)?;
             context.submit(|encoder| part.merged.record(encoder))?;
@@ -232,8 +233,8 @@ impl fmt::Debug for Received<'_> {
 
 /// Whether a message is the one that these passes of this replica have given.
 fn is_own(parts: &[Part<'_>], rank: usize, message: &[u8]) -> bool {
-    let rest = parts.iter().try_fold(message, |rest, Part { head, mask, own, .. }| {
-        let (found_mask, record, after) = head.decode(rank, rest, [message.len(); 2]).ok()?;
+    let rest = parts.iter().try_fold(message, |rest, Part { header, mask, own, .. }| {
+        let (found_mask, record, after) = header.decode(rank, rest, [message.len(); 2]).ok()?;
         (found_mask == *mask && record == own.bytes()).then_some(after)
     });
     rest.is_some_and(<[u8]>::is_empty)
@@ -262,10 +263,10 @@ fn write<'a>(
 
 /// How many values the first channel of these statistics has: the planes of the count come first, the lower words and
 /// then the upper ones.
-fn first_count(record: &[u8], head: Head) -> u64 {
+fn first_count(record: &[u8], header: Header) -> u64 {
     let words = record.as_chunks::<4>().0;
     let word = |i: usize| words.get(i).map_or(0, |word| u64::from(u32::from_le_bytes(*word)));
-    word(0) | word(head.channels()) << 32
+    word(0) | word(header.channels()) << 32
 }
 
 /// Buffers to keep for later passes.

@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("all_replicas_go_on_or_none", all_replicas_go_on_or_none),
     ("messages_are_as_long_as_documented", messages_are_as_long_as_documented),
     ("replicas_that_disagree", refused::replicas_that_disagree),
+    ("replicas_out_of_step_are_told", refused::replicas_out_of_step_are_told),
     ("too_few_values_in_all", refused::too_few_values_in_all),
     ("a_replica_that_does_not_come", refused::a_replica_that_does_not_come),
     ("a_replica_that_leaves", refused::a_replica_that_leaves),
@@ -144,7 +145,7 @@ fn messages_are_as_long_as_documented(context: &Context) -> Result<(), Failed> {
         let synchronized = Synchronized::new(&buffers.batch_norm, Tampered::counting(end));
         pollster::block_on(synchronized.submit_forward(&setup.shape, &buffers.forward()))?;
         pollster::block_on(synchronized.submit_backward(&setup.shape, &buffers.backward()))?;
-        assert_eq!(synchronized.exchange().lengths(), [24 + 20 * channels, 24 + 16 * channels]);
+        assert_eq!(synchronized.exchange().lengths(), [36 + 20 * channels, 36 + 16 * channels]);
         setup.compare(&buffers.results(context)?)?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! What every transport between replicas must pass: the tests of [`InProcess`](wgpu_batchnorm::InProcess), of
-//! `wgpu-batchnorm-mpi`, and of an [`Exchange`] of your own.
+//! [`InTasks`](wgpu_batchnorm::InTasks), of `wgpu-batchnorm-mpi`, and of an [`Exchange`] of your own. They need no files,
+//! and are tested themselves: `tests/transports/faulty.rs` of this package has transports with one fault each, all of
+//! which are caught.
 //!
 //! Every replica runs the same tests in the same order, in a thread, process or host of its own. A transport is brought
 //! along by a [`Transport`], which connects the replicas anew for each test:
@@ -25,17 +27,17 @@
 //! # Ok::<(), Failure>(())
 //! ```
 //!
-//! Run them with one replica and with several; three are enough for every test to mean something.
+//! Run them with one replica and with several; three are enough for every test to mean something. Replicas that are tasks
+//! of one thread run [`messages()`] and [`passes()`], which block nothing if the transport does not.
 
 mod batch;
-mod cases;
 mod messages;
 mod passes;
 mod replica;
 
 use std::error::Error;
 use std::time::Duration;
-use wgpu_batchnorm::{Context, Exchange};
+use wgpu_batchnorm::{Context, Exchange, ExchangeError};
 
 /// Why a test failed.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -51,6 +53,12 @@ pub trait Transport {
     /// # Errors
     /// [`Failure`] if there is none.
     fn connect(&mut self, limit: Duration) -> Result<Self::End, Failure>;
+
+    /// Whether its ends wait by blocking their thread, for no longer than the limit. One whose ends wait as tasks only,
+    /// however long it takes, is not tested for these two.
+    fn blocks(&self) -> bool {
+        true
+    }
 }
 
 /// What came of a test on this replica.
@@ -62,22 +70,33 @@ pub struct Outcome {
     pub result: Result<(), Failure>,
 }
 
-/// A test of messages alone.
-type MessageTest<T> = (&'static str, fn(&mut T) -> Result<(), Failure>);
-/// A test of passes on a device.
-type PassTest<T> = (&'static str, fn(&mut T, &Context) -> Result<(), Failure>);
+/// Runs tests one after the other, each by its name.
+macro_rules! outcomes {
+    ($arguments:tt: $($test:ident),* $(,)?) => {
+        vec![$(crate::Outcome { name: stringify!($test), result: $test $arguments.await }),*]
+    };
+}
+use outcomes;
 
 /// Runs the tests that need no adapter: order, lengths, rounds under way, replicas that do not come or leave.
-pub fn run_messages<T: Transport>(transport: &mut T) -> Vec<Outcome> {
-    let tests = messages::tests::<T>();
-    tests.into_iter().map(|(name, test)| Outcome { name, result: test(transport) }).collect()
+pub async fn messages<T: Transport>(transport: &mut T) -> Vec<Outcome> {
+    messages::run(transport).await
 }
 
 /// Runs the tests of synchronized passes, on this replica's device: whatever the parts, the results are those of the
 /// whole batch on one device within the bounds of the oracle cases, with the same bits on each replica.
+pub async fn passes<T: Transport>(transport: &mut T, context: &Context) -> Vec<Outcome> {
+    passes::run(transport, context).await
+}
+
+/// [`messages()`] in a thread or process of its own.
+pub fn run_messages<T: Transport>(transport: &mut T) -> Vec<Outcome> {
+    pollster::block_on(messages(transport))
+}
+
+/// [`passes()`] in a thread or process of its own.
 pub fn run_passes<T: Transport>(transport: &mut T, context: &Context) -> Vec<Outcome> {
-    let tests = passes::tests::<T>().into_iter().chain(cases::tests());
-    tests.map(|(name, test)| Outcome { name, result: test(transport, context) }).collect()
+    pollster::block_on(passes(transport, context))
 }
 
 /// One failure that tells of all that failed.
@@ -96,8 +115,15 @@ pub fn report(outcomes: &[Outcome]) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
 
-/// No replica waits longer than this for the others: a test that hangs would tell nothing.
-const LIMIT: Duration = Duration::from_secs(30);
+/// No replica waits longer than this for the others, however busy the machine is: a test that hangs would tell nothing.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How long others are waited for where they will not come.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// Gives `message` to all, and waits for theirs, as tasks or threads do.
+async fn gather(end: &impl Exchange, message: Vec<u8>) -> Result<Vec<Vec<u8>>, ExchangeError> {
+    end.start(message)?.gathered().await
+}
 
 /// Fails with what `what` says, unless `holds`.
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failure> {

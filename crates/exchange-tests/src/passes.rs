@@ -2,22 +2,25 @@
 
 use crate::batch::{Batch, Part, Results};
 use crate::replica::{Computed, Replica, bytes, floats};
-use crate::{Failure, LIMIT, PassTest, Transport, ensure};
+use crate::{Failure, LIMIT, Outcome, SHORT, Transport, ensure, gather, outcomes};
 use std::cell::RefCell;
 use std::time::Duration;
-use wgpu_batchnorm::{Context, Dtype, Exchange, ExchangeError, Options, Round, SyncError};
+use wgpu_batchnorm::{
+    Context, Dtype, Exchange, ExchangeError, Momentum, Options, Round, Sequence, SyncError,
+};
 
-pub(crate) fn tests<T: Transport>() -> Vec<PassTest<T>> {
-    vec![
-        ("parts_of_any_size_make_the_whole_batch", parts_of_any_size_make_the_whole_batch),
-        ("a_large_mean_costs_no_digits", a_large_mean_costs_no_digits),
-        ("what_is_not_finite_stays_in_its_channel", what_is_not_finite_stays_in_its_channel),
-        ("who_arrives_last_changes_no_bit", who_arrives_last_changes_no_bit),
-        ("one_message_each_way", one_message_each_way),
-        ("passes_that_are_joined_or_overlap", passes_that_are_joined_or_overlap),
-        ("replicas_that_disagree_are_told", replicas_that_disagree_are_told),
-        ("a_pass_that_nobody_joins_ends", a_pass_that_nobody_joins_ends),
-    ]
+pub(crate) async fn run<T: Transport>(transport: &mut T, context: &Context) -> Vec<Outcome> {
+    outcomes! { (transport, context):
+        parts_of_any_size_make_the_whole_batch,
+        a_large_mean_costs_no_digits,
+        what_is_not_finite_stays_in_its_channel,
+        who_arrives_last_changes_no_bit,
+        one_message_each_way,
+        passes_that_are_joined_or_overlap,
+        replicas_that_disagree_are_told,
+        replicas_out_of_step_are_told,
+        a_pass_that_nobody_joins_ends,
+    }
 }
 
 /// Ways of giving a batch to so many replicas.
@@ -42,11 +45,11 @@ fn splits(replicas: usize) -> Vec<Vec<Part>> {
 }
 
 /// Gives what this replica has computed to all, which must have the same bits per channel, and puts it together.
-fn gather(end: &impl Exchange, batch: &Batch, computed: &Computed) -> Result<Results, Failure> {
+async fn joined(end: &impl Exchange, batch: &Batch, computed: &Computed) -> Result<Results, Failure> {
     let Computed { y, dx, per_channel } = computed;
     let own: Vec<u8> = [bytes(y), bytes(dx), per_channel.bytes()].concat();
     let mut results = Results { per_channel: per_channel.clone(), ..Results::default() };
-    for (rank, heard) in end.all_gather(&own)?.iter().enumerate() {
+    for (rank, heard) in gather(end, own).await?.iter().enumerate() {
         let elements = batch.part(rank, &batch.x)?.len();
         let (tensors, channels) = heard
             .split_at_checked(8 * elements)
@@ -62,12 +65,16 @@ fn gather(end: &impl Exchange, batch: &Batch, computed: &Computed) -> Result<Res
 }
 
 /// Runs a batch, and compares it with the whole on one device.
-fn run<T: Transport>(transport: &mut T, context: &Context, batch: &Batch) -> Result<Vec<u8>, Failure> {
+async fn run_batch<T: Transport>(
+    transport: &mut T,
+    context: &Context,
+    batch: &Batch,
+) -> Result<Vec<u8>, Failure> {
     let end = transport.connect(LIMIT)?;
     let replica = Replica::new(context, &end, batch)?;
-    replica.run()?;
-    let computed = replica.computed()?;
-    batch.compare(&gather(&end, batch, &computed)?)?;
+    replica.run().await?;
+    let computed = replica.computed().await?;
+    batch.compare(&joined(&end, batch, &computed).await?)?;
     Ok([bytes(&computed.y), bytes(&computed.dx), computed.per_channel.bytes()].concat())
 }
 
@@ -76,27 +83,31 @@ fn replicas<T: Transport>(transport: &mut T) -> Result<[usize; 2], Failure> {
     Ok([end.rank(), end.replicas()])
 }
 
-fn parts_of_any_size_make_the_whole_batch<T: Transport>(
+async fn parts_of_any_size_make_the_whole_batch<T: Transport>(
     transport: &mut T,
     context: &Context,
 ) -> Result<(), Failure> {
     let [_, replicas] = replicas(transport)?;
     for parts in splits(replicas) {
-        run(transport, context, &Batch::new(parts, 5, 0.5, 1.5))?;
+        run_batch(transport, context, &Batch::new(parts, 5, 0.5, 1.5)).await?;
     }
     // More channels than a workgroup has lanes.
-    run(transport, context, &Batch::new(vec![Part::new(2, 3); replicas], 700, 0.5, 1.5)).map(|_| ())
+    run_batch(transport, context, &Batch::new(vec![Part::new(2, 3); replicas], 700, 0.5, 1.5)).await?;
+    Ok(())
 }
 
-fn a_large_mean_costs_no_digits<T: Transport>(transport: &mut T, context: &Context) -> Result<(), Failure> {
+async fn a_large_mean_costs_no_digits<T: Transport>(
+    transport: &mut T,
+    context: &Context,
+) -> Result<(), Failure> {
     let [_, replicas] = replicas(transport)?;
     for parts in splits(replicas) {
-        run(transport, context, &Batch::new(parts, 5, -1e4, 1.5))?;
+        run_batch(transport, context, &Batch::new(parts, 5, -1e4, 1.5)).await?;
     }
     Ok(())
 }
 
-fn what_is_not_finite_stays_in_its_channel<T: Transport>(
+async fn what_is_not_finite_stays_in_its_channel<T: Transport>(
     transport: &mut T,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -106,12 +117,12 @@ fn what_is_not_finite_stays_in_its_channel<T: Transport>(
         // Channel 1 of the last position, so that one replica alone has it.
         let last = batch.x.len() - 4 + 1;
         batch.x[last] = value;
-        run(transport, context, &batch)?;
+        run_batch(transport, context, &batch).await?;
         // Beyond the comparison: every replica has it in this channel.
         let end = transport.connect(LIMIT)?;
         let replica = Replica::new(context, &end, &batch)?;
-        replica.run()?;
-        let Computed { y, per_channel, .. } = replica.computed()?;
+        replica.run().await?;
+        let Computed { y, per_channel, .. } = replica.computed().await?;
         let of_channel = |c: usize| y.chunks(6).skip(c).step_by(4).flatten();
         ensure(of_channel(1).all(|y| y.is_nan()) && per_channel.running_var[1].is_nan(), || {
             format!("{value} of another replica is not seen on {rank}")
@@ -123,7 +134,7 @@ fn what_is_not_finite_stays_in_its_channel<T: Transport>(
     Ok(())
 }
 
-fn who_arrives_last_changes_no_bit<T: Transport>(
+async fn who_arrives_last_changes_no_bit<T: Transport>(
     transport: &mut T,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -134,7 +145,7 @@ fn who_arrives_last_changes_no_bit<T: Transport>(
         if (rank + turn) % replicas == 0 {
             std::thread::sleep(Duration::from_millis(60));
         }
-        let bits = run(transport, context, &batch)?;
+        let bits = run_batch(transport, context, &batch).await?;
         let first = first.get_or_insert_with(|| bits.clone());
         ensure(*first == bits, || format!("other bits in turn {turn}"))?;
     }
@@ -162,6 +173,10 @@ impl<E: Exchange> Exchange for Counting<E> {
         self.end.replicas()
     }
 
+    fn sequence(&self) -> &Sequence {
+        self.end.sequence()
+    }
+
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
         self.lengths.borrow_mut().push(message.len());
         self.end.all_gather(message)
@@ -173,19 +188,19 @@ impl<E: Exchange> Exchange for Counting<E> {
     }
 }
 
-fn one_message_each_way<T: Transport>(transport: &mut T, context: &Context) -> Result<(), Failure> {
+async fn one_message_each_way<T: Transport>(transport: &mut T, context: &Context) -> Result<(), Failure> {
     let [_, replicas] = replicas(transport)?;
     for (channels, parts) in [(5, vec![Part::new(2, 9); replicas]), (64, vec![Part::new(2, 1); replicas])] {
         let end = Counting::new(transport.connect(LIMIT)?);
-        Replica::new(context, &end, &Batch::new(parts, channels, 0.5, 1.5))?.run()?;
+        Replica::new(context, &end, &Batch::new(parts, channels, 0.5, 1.5))?.run().await?;
         let lengths = end.lengths.into_inner();
-        let expected = [24 + 20 * channels, 24 + 16 * channels];
+        let expected = [36 + 20 * channels, 36 + 16 * channels];
         ensure(lengths == expected, || format!("messages of {lengths:?} bytes, expected {expected:?}"))?;
     }
     Ok(())
 }
 
-fn passes_that_are_joined_or_overlap<T: Transport>(
+async fn passes_that_are_joined_or_overlap<T: Transport>(
     transport: &mut T,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -198,12 +213,12 @@ fn passes_that_are_joined_or_overlap<T: Transport>(
     ];
     let mut alone = Vec::new();
     for batch in &batches {
-        alone.push(run(transport, context, batch)?);
+        alone.push(run_batch(transport, context, batch).await?);
     }
     let end = Counting::new(transport.connect(LIMIT)?);
-    let expect_same = |replicas: &[Replica<'_, _>], how: &str| -> Result<(), Failure> {
+    let expect_same = async |replicas: &[Replica<'_, _>], how: &str| -> Result<(), Failure> {
         for (i, (replica, alone)) in replicas.iter().zip(&alone).enumerate() {
-            let Computed { y, dx, per_channel } = replica.computed()?;
+            let Computed { y, dx, per_channel } = replica.computed().await?;
             let bits = [bytes(&y), bytes(&dx), per_channel.bytes()].concat();
             ensure(bits == *alone, || format!("pass {i} has other bits when it is {how}"))?;
         }
@@ -216,12 +231,12 @@ fn passes_that_are_joined_or_overlap<T: Transport>(
     // Joined: one message for all three.
     let layers = fresh()?;
     let [a, b, c] = [0, 1, 2].map(|i| layers[i].begin_forward());
-    pollster::block_on(a?.join(b?)?.join(c?)?.send())?.finish()?;
+    a?.join(b?)?.join(c?)?.send().await?.arrived().await?.finish()?;
     let [a, b, c] = [0, 1, 2].map(|i| layers[i].begin_backward());
-    pollster::block_on(a?.join(b?)?.join(c?)?.send())?.finish()?;
-    expect_same(&layers, "joined")?;
+    a?.join(b?)?.join(c?)?.send().await?.arrived().await?.finish()?;
+    expect_same(&layers, "joined").await?;
     let channels: usize = batches.iter().map(Batch::channels).sum();
-    let expected = [3 * 24 + 20 * channels, 3 * 24 + 16 * channels];
+    let expected = [3 * 36 + 20 * channels, 3 * 36 + 16 * channels];
     let lengths = end.lengths.take();
     ensure(lengths == expected, || format!("messages of {lengths:?} bytes, expected {expected:?}"))?;
 
@@ -235,16 +250,16 @@ fn passes_that_are_joined_or_overlap<T: Transport>(
         let begun = [begin(0)?, begin(1)?, begin(2)?];
         let mut sent = Vec::new();
         for begun in begun {
-            sent.push(pollster::block_on(begun.send())?);
+            sent.push(begun.send().await?);
         }
         for i in [1, 1, 0] {
-            sent.remove(i).finish()?;
+            sent.remove(i).arrived().await?.finish()?;
         }
     }
-    expect_same(&layers, "overlapping")
+    expect_same(&layers, "overlapping").await
 }
 
-fn replicas_that_disagree_are_told<T: Transport>(
+async fn replicas_that_disagree_are_told<T: Transport>(
     transport: &mut T,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -258,6 +273,8 @@ fn replicas_that_disagree_are_told<T: Transport>(
         ("number of channels", Options { eps: 0.5, ..Options::new(6) }, ["5", "6"]),
         ("eps", Options { eps: 0.25, ..plain }, ["0.5", "0.25"]),
         ("dtype", Options { dtype: Dtype::F16, ..plain }, ["f32", "f16"]),
+        ("momentum", Options { momentum: Momentum::MovingAverage(0.5), ..plain }, ["0.1", "0.5"]),
+        ("guarded", Options { guarded: true, ..plain }, ["false", "true"]),
     ];
     for (what, other, values) in cases {
         let end = transport.connect(LIMIT)?;
@@ -269,7 +286,7 @@ fn replicas_that_disagree_are_told<T: Transport>(
         // The last one differs from all others, they from it alone.
         let (theirs, mine) = if is_other { (0, 1) } else { (1, 0) };
         let odd_one = if is_other { 0 } else { last };
-        match replica.run() {
+        match replica.run().await {
             Err(SyncError::Disagree { rank, what: named, actual, expected })
                 if (rank, named) == (odd_one, what)
                     && actual == values[theirs]
@@ -282,24 +299,51 @@ fn replicas_that_disagree_are_told<T: Transport>(
     Ok(())
 }
 
-/// The last replica is alive, and runs no pass: the others get an error, and compute nothing.
-fn a_pass_that_nobody_joins_ends<T: Transport>(transport: &mut T, context: &Context) -> Result<(), Failure> {
-    let limit = Duration::from_millis(500);
-    let (end, signal) = (transport.connect(limit)?, transport.connect(LIMIT)?);
+/// The last replica begins a pass, and drops it: its next one, of equal options, is not merged with the others' first.
+async fn replicas_out_of_step_are_told<T: Transport>(
+    transport: &mut T,
+    context: &Context,
+) -> Result<(), Failure> {
+    let end = transport.connect(LIMIT)?;
     let (rank, last) = (end.rank(), end.replicas() - 1);
     if last == 0 {
+        return Ok(());
+    }
+    let replica = Replica::new(context, &end, &Batch::new(vec![Part::new(2, 4); last + 1], 5, 0.5, 1.5))?;
+    let (odd_one, actual_here, expected_here) = if rank == last { (0, "0", "1") } else { (last, "1", "0") };
+    if rank == last {
+        drop(replica.begin_forward()?);
+    }
+    match replica.run().await {
+        Err(SyncError::Disagree { rank, what: "pass number", actual, expected })
+            if (rank, &*actual, &*expected) == (odd_one, actual_here, expected_here) =>
+        {
+            Ok(())
+        }
+        result => Err(format!("expected that {odd_one} is told to be out of step, got {result:?}").into()),
+    }
+}
+
+/// The last replica is alive, and runs no pass: the others get an error, and compute nothing.
+async fn a_pass_that_nobody_joins_ends<T: Transport>(
+    transport: &mut T,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (end, signal) = (transport.connect(SHORT)?, transport.connect(LIMIT)?);
+    let (rank, last) = (end.rank(), end.replicas() - 1);
+    if last == 0 || !transport.blocks() {
         return Ok(());
     }
     let batch = Batch::new(vec![Part::new(2, 4); last + 1], 5, 0.5, 1.5);
     let replica = Replica::new(context, &end, &batch)?;
     // To make a device ready may take longer than the limit.
-    signal.all_gather(&[])?;
+    gather(&signal, Vec::new()).await?;
     if rank == last {
-        signal.all_gather(&[])?;
-        return ensure(replica.run().is_err(), || "the late one goes on".to_owned());
+        gather(&signal, Vec::new()).await?;
+        return ensure(replica.run().await.is_err(), || "the late one goes on".to_owned());
     }
-    let result = replica.run();
-    signal.all_gather(&[])?;
+    let result = replica.run().await;
+    gather(&signal, Vec::new()).await?;
     match result {
         Err(SyncError::Exchange(ExchangeError::TimedOut { missing, .. })) if missing.contains(&last) => {
             Ok(())

@@ -111,24 +111,24 @@ impl<'e, E: Exchange> Replica<'e, E> {
     }
 
     /// Both passes, one after the other.
-    pub(crate) fn run(&self) -> Result<(), SyncError> {
-        pollster::block_on(self.begin_forward()?.send())?.finish()?;
-        pollster::block_on(self.begin_backward()?.send())?.finish()
+    pub(crate) async fn run(&self) -> Result<(), SyncError> {
+        self.begin_forward()?.send().await?.arrived().await?.finish()?;
+        self.begin_backward()?.send().await?.arrived().await?.finish()
     }
 
-    pub(crate) fn computed(&self) -> Result<Computed, Failure> {
+    pub(crate) async fn computed(&self) -> Result<Computed, Failure> {
         let (y, dx) = match &self.samples {
-            Some(Samples { y, dx, .. }) => (y.download_blocking()?, dx.download_blocking()?),
+            Some(Samples { y, dx, .. }) => (y.download().await?, dx.download().await?),
             None => Default::default(),
         };
-        let batch = self.saved.download_blocking(&self.context)?;
-        let running = self.running.download_blocking(&self.context)?;
+        let batch = self.saved.download(&self.context).await?;
+        let running = self.running.download(&self.context).await?;
         ensure(running.num_batches_tracked == 4, || {
             format!("{} batches are counted, expected 4", running.num_batches_tracked)
         })?;
         let per_channel = PerChannel {
-            dweight: self.dweight.download_blocking()?,
-            dbias: self.dbias.download_blocking()?,
+            dweight: self.dweight.download().await?,
+            dbias: self.dbias.download().await?,
             mean: batch.mean,
             var: batch.var,
             running_mean: running.mean,

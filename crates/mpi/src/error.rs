@@ -21,13 +21,19 @@ pub enum MpiError {
     },
     /// Not all ranks made the exchange.
     #[error(
-        "of {ranks} ranks not all have made this exchange within {limit:?}: call this on each rank of the communicator, in the same order"
+        "of {ranks} ranks not all have made this exchange within {limit:?}: call this on each rank of the communicator, in the same order; until it succeeds use the communicator for nothing else"
     )]
     NotAllArrived {
         /// Ranks of the communicator.
         ranks: usize,
         /// How long was waited.
         limit: Duration,
+    },
+    /// An algorithm is chosen before the first round.
+    #[error("the exchange has had {rounds} rounds, expected 0: choose its algorithm where it is made")]
+    Started {
+        /// Rounds that this rank has started.
+        rounds: u64,
     },
     /// Groups must have members.
     #[error("groups of {actual} ranks, expected 1 or more")]

@@ -37,11 +37,11 @@
 //! # Groups
 //!
 //! [`MpiExchange::within_node`] and [`MpiExchange::groups_of`] synchronize the ranks of a node, or so many neighbours;
-//! [`MpiExchange::over`] those of any communicator that you have split yourself. Ranks of different groups then have
+//! [`MpiExchange::over`] those of any communicator that you have split yourself, which may wait without a limit. Ranks of different groups then have
 //! different running statistics.
 //!
-//! Groups are also what keeps many ranks cheap: every rank receives 24 + 20·C bytes of each other one forward and
-//! 24 + 16·C backward, for ResNet-50 0.96 MB of each other rank a training step. With some 32 values a channel and rank,
+//! Groups are also what keeps many ranks cheap: every rank receives 36 + 20·C bytes of each other one forward and
+//! 36 + 16·C backward, for ResNet-50 0.96 MB of each other rank a training step. With some 32 values a channel and rank,
 //! groups of 8 have statistics of 256 values, and more of them hardly change what is learned.
 //!
 //! # When ranks fail
@@ -49,13 +49,14 @@
 //! A rank that is killed ends the job: Open MPI's `mpirun` ends the others and names it. One that lives and does not
 //! arrive gives the others [`ExchangeError::TimedOut`](wgpu_batchnorm::ExchangeError::TimedOut) after the limit; one that
 //! leaves, by an error or by dropping its [`MpiExchange`], gives them
-//! [`ExchangeError::Left`](wgpu_batchnorm::ExchangeError::Left). From then on no exchange of this communicator succeeds on
+//! [`ExchangeError::Left`](wgpu_batchnorm::ExchangeError::Left). To make an exchange has the limit too, and may be tried
+//! again. From then on no exchange of this communicator succeeds on
 //! any rank. A program that cannot go on should end itself with a status that is not 0, or call MPI's abort: its
 //! `MPI_Finalize` waits for all others.
 
 mod error;
 mod exchange;
-mod leaving;
+mod leave;
 pub mod model;
 mod packing;
 mod schedule;

@@ -16,8 +16,8 @@ pub enum Algorithm {
     /// Every rank sends to every other. A rank that does not arrive is named exactly.
     Direct,
     /// In step i every rank passes what it has on to the rank 2ⁱ below (J. Bruck et al., *Efficient algorithms for
-    /// all-to-all communications in multiport message-passing systems*, 1997). Of a rank that does not arrive, those
-    /// whose records had to come through it are missed too.
+    /// all-to-all communications in multiport message-passing systems*, 1997). A rank that gives up waits a quarter of a
+    /// second more, to hear from those that pass records on whom they are waiting for themselves, and names these.
     Bruck,
     /// The first rank of every run of `node` ranks gathers theirs, exchanges with the first ranks of the others, and
     /// gives all records to its own. Pays where the ranks of a node share a network that is slower than their memory.
@@ -31,7 +31,9 @@ pub enum Algorithm {
 const MOST_DIRECT: usize = 16;
 
 impl Algorithm {
-    /// The one that is used for so many ranks unless another one is asked for.
+    /// The one that is used for so many ranks unless another one is asked for. Whether [`Algorithm::TwoLevel`] would be
+    /// faster depends on the network, of which the number of ranks says nothing:
+    /// [`Cluster::best`](crate::model::Cluster::best) compares all three.
     pub fn of(ranks: usize) -> Self {
         if ranks <= MOST_DIRECT { Self::Direct } else { Self::Bruck }
     }

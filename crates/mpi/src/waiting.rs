@@ -1,21 +1,21 @@
 //! Waiting for other ranks, within a limit.
 
 use crate::MpiError;
+use crate::transfer::Duplicating;
 use mpi::Threading;
 use mpi::environment::threading_support;
-use mpi::topology::Communicator;
-use mpi::traits::CommunicatorCollectives as _;
-use std::mem;
+use mpi::topology::{Communicator, SimpleCommunicator};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-/// Waiting for others on cores that they may need: at first by looking again, then by letting others run, and at last
-/// by sleeping.
+/// Backs off while waiting for others on cores that they may need: at first by looking again, then by letting others
+/// run, and at last by sleeping.
 #[derive(Default)]
-pub(crate) struct Patience {
+pub(crate) struct Backoff {
     looks: u32,
 }
 
-impl Patience {
+impl Backoff {
     const SPINS: u32 = 100;
     const YIELDS: u32 = 20_000;
 
@@ -29,26 +29,39 @@ impl Patience {
     }
 }
 
-/// Waits until all ranks of a communicator are here, so that what they make together next keeps none waiting.
-pub(crate) fn arrive(comm: &impl Communicator, limit: Duration) -> Result<(), MpiError> {
+thread_local! {
+    /// Duplicates that this thread has given up waiting for. MPI cannot take them back.
+    static GIVEN_UP: RefCell<Vec<Duplicating>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A duplicate of a communicator, which all its ranks must make, within a limit.
+///
+/// One that was given up is taken up again by the next call for the same communicator: MPI pairs the n-th duplication of
+/// each rank, and must not have two of one communicator under way.
+pub(crate) fn duplicate(comm: &impl Communicator, limit: Duration) -> Result<SimpleCommunicator, MpiError> {
     let actual = threading_support();
     if actual < Threading::Funneled {
         return Err(MpiError::Threading { actual, expected: Threading::Funneled });
     }
+    let given_up = GIVEN_UP.with_borrow_mut(|all| {
+        let position = all.iter().position(|duplicating| duplicating.is_of(comm))?;
+        Some(all.swap_remove(position))
+    });
+    let mut duplicating = match given_up {
+        Some(duplicating) => duplicating,
+        None => Duplicating::start(comm)?,
+    };
     let start = Instant::now();
-    let mut patience = Patience::default();
-    let mut barrier = comm.immediate_barrier();
+    let mut backoff = Backoff::default();
     loop {
-        match barrier.test() {
-            Ok(_) => return Ok(()),
-            Err(request) if start.elapsed() >= limit => {
-                // A barrier cannot be cancelled, and has no memory of ours.
-                mem::forget(request);
-                let ranks = usize::try_from(comm.size()).unwrap_or(0);
-                return Err(MpiError::NotAllArrived { ranks, limit });
-            }
-            Err(request) => barrier = request,
+        if let Some(duplicate) = duplicating.take()? {
+            return Ok(duplicate);
         }
-        patience.pause();
+        if start.elapsed() >= limit {
+            GIVEN_UP.with_borrow_mut(|all| all.push(duplicating));
+            let ranks = usize::try_from(comm.size()).unwrap_or(0);
+            return Err(MpiError::NotAllArrived { ranks, limit });
+        }
+        backoff.pause();
     }
 }

@@ -3,7 +3,7 @@
 //! A case is a safetensors file with the inputs of one computation, the outputs expected of it and
 //! the bound each output must meet; `tests/cases/FORMAT.md` of the repository defines the format.
 //! Whoever computes hands the outputs to [`judge`]. With the feature `run`, `run_case` computes a case with the library
-//! on a device, and `Report` is its verdict as a line and as JSON; without, this crate knows no GPU.
+//! on a device, `verify_replica` as one replica of a transport, and `Report` is its verdict as a line and as JSON; without, this crate knows no GPU.
 //!
 //! ```
 //! use wgpu_batchnorm_oracle::{Case, Outputs, find_cases, judge};
@@ -50,6 +50,6 @@ pub use outputs::{Output, Outputs, save_outputs};
 #[cfg(feature = "run")]
 pub use report::{Report, Tally, name_of};
 #[cfg(feature = "run")]
-pub use run::{RunError, run_case};
+pub use run::{RunError, run_case, verify_replica};
 pub use tensor::{Expected, Tensor};
 pub use wgpu_batchnorm_tensors::Damaged;

@@ -5,8 +5,9 @@
 //! Everything but `page`, which is what JavaScript calls, also runs natively, where it is tested.
 
 pub mod check;
-pub mod digits;
 pub mod measure;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 pub mod train;
+
+pub use wgpu_batchnorm_digits as digits;

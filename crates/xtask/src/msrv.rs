@@ -7,7 +7,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 use std::process::{ExitCode, Stdio};
 
-/// Check that no dependency of the default members states a newer Rust version than they do.
+/// Check that no dependency of the default members, or of what needs MPI, states a newer Rust version than they do.
 ///
 /// Clippy checks our own code, by its lint incompatible_msrv.
 #[derive(clap::Args)]
@@ -51,10 +51,15 @@ fn metadata() -> anyhow::Result<Metadata> {
     metadata.exec().context("cannot read the workspace")
 }
 
-/// The lowest Rust version that a default member states; each has to state one.
+/// Checked besides the default members; its tree is read without MPI.
+const WITH_MPI: &str = "wgpu-batchnorm-mpi";
+
+/// The lowest Rust version that one of ours states; each has to state one.
 fn ours(metadata: &Metadata) -> anyhow::Result<Version> {
     let mut lowest: Option<&Version> = None;
-    for member in metadata.workspace_default_packages() {
+    let with_mpi = metadata.workspace_packages().into_iter().find(|member| member.name.as_str() == WITH_MPI);
+    let with_mpi = with_mpi.with_context(|| format!("the workspace has no {WITH_MPI}"))?;
+    for member in metadata.workspace_default_packages().into_iter().chain([with_mpi]) {
         let stated = member.rust_version.as_ref();
         let stated = stated.with_context(|| format!("{} states no rust-version", member.name))?;
         lowest = Some(lowest.map_or(stated, |lowest| lowest.min(stated)));
@@ -62,17 +67,23 @@ fn ours(metadata: &Metadata) -> anyhow::Result<Version> {
     lowest.cloned().context("the workspace has no default members")
 }
 
-/// The packages that the default members need on any platform, to build or to test.
+/// The packages that these need on any platform, to build or to test.
 ///
 /// The graph of `cargo metadata` is that of all members together, in which one member turns on optional
 /// dependencies for the others.
 fn used() -> anyhow::Result<BTreeSet<Package>> {
-    let mut tree = cargo::command();
-    tree.args(["tree", "--locked", "--target", "all", "--prefix", "none", "--format", "{p}"]);
-    let tree = tree.stderr(Stdio::inherit()).output().context("cannot run cargo tree")?;
-    ensure!(tree.status.success(), "cargo tree: {}", tree.status);
-    let lines = String::from_utf8_lossy(&tree.stdout);
-    lines.lines().filter(|line| !line.is_empty()).map(package).collect()
+    let mut used = BTreeSet::new();
+    for of in [&[][..], &["-p", WITH_MPI]] {
+        let mut tree = cargo::command();
+        tree.args(["tree", "--locked", "--target", "all", "--prefix", "none", "--format", "{p}"]).args(of);
+        let tree = tree.stderr(Stdio::inherit()).output().context("cannot run cargo tree")?;
+        ensure!(tree.status.success(), "cargo tree: {}", tree.status);
+        let lines = String::from_utf8_lossy(&tree.stdout);
+        for line in lines.lines().filter(|line| !line.is_empty()) {
+            used.insert(package(line)?);
+        }
+    }
+    Ok(used)
 }
 
 /// The package of a line of `cargo tree`.

@@ -9,7 +9,8 @@ use std::future::Future as _;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use wgpu_batchnorm::{
-    Activation, Context, Dtype, ExchangeError, InProcess, Layout, Order, SyncError, Synchronized,
+    Activation, Context, Dtype, Exchange as _, ExchangeError, InProcess, Layout, Momentum, Options, Order,
+    SyncError, Synchronized, WithoutSamples,
 };
 
 /// Each replica learns what the other has, and nothing is computed.
@@ -23,6 +24,12 @@ pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
     };
     let leaky =
         |negative_slope| setup(5).with_activation(Activation::LeakyRelu { negative_slope }, Order::Post);
+    let with = |change: &dyn Fn(&mut Options)| {
+        let mut setup = setup(5);
+        change(&mut setup.options);
+        setup
+    };
+    let momentum = |momentum| with(&|options| options.momentum = momentum);
     for (what, setups, values) in [
         ("number of channels", [setup(5), setup(6)], ["5", "6"]),
         ("eps", [eps(0.5), eps(0.25)], ["0.5", "0.25"]),
@@ -35,6 +42,24 @@ pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
         ),
         ("dtype", [setup(5).with_dtype(Dtype::BF16), setup(5).with_dtype(Dtype::F16)], ["bf16", "f16"]),
         ("negative_slope", [0.5, 0.25].map(leaky), ["0.5", "0.25"]),
+        (
+            "momentum",
+            [Momentum::MovingAverage(0.1), Momentum::Cumulative].map(momentum),
+            ["0.1", "cumulative"],
+        ),
+        ("momentum", [0.1, 0.01].map(|share| momentum(Momentum::MovingAverage(share))), ["0.1", "0.01"]),
+        ("weight", [true, false].map(|weight| with(&|options| options.weight = weight)), ["true", "false"]),
+        ("bias", [false, true].map(|bias| with(&|options| options.bias = bias)), ["false", "true"]),
+        (
+            "guarded",
+            [true, false].map(|guarded| with(&|options| options.guarded = guarded)),
+            ["true", "false"],
+        ),
+        (
+            "running_statistics",
+            [true, false].map(|running| with(&|options| options.running_statistics = running)),
+            ["true", "false"],
+        ),
     ] {
         let ends = InProcess::group(2);
         let errors = std::thread::scope(|scope| {
@@ -49,6 +74,67 @@ pub(super) fn replicas_that_disagree(context: &Context) -> Result<(), Failed> {
             let result = error.map_err(|_| "a replica panicked")??;
             expect(result, what, |e| {
                 let other = 1 - own;
+                matches!(e, SyncError::Disagree { rank, what: named, actual, expected }
+                    if (*rank, *named) == (other, what) && actual == values[other] && expected == values[own])
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The first pass of one replica is refused, or begun and dropped, or its first layer has none: its next one has equal
+/// options, and must not be taken for the other's first.
+pub(super) fn replicas_out_of_step_are_told(context: &Context) -> Result<(), Failed> {
+    type Skip = fn(&Synchronized<&InProcess>, &WithoutSamples<'_>) -> Result<(), SyncError>;
+    let refused: Skip = |layer, tensors| {
+        let tensors = WithoutSamples { parameters: [tensors.parameters[0].clone(), None], ..tensors.clone() };
+        match layer.begin_forward_without_samples(&tensors) {
+            // With a bias that is not an option of the layer nothing fits.
+            Err(SyncError::BatchNorm(_)) => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(SyncError::TooFewValues { actual: 0 }),
+        }
+    };
+    let dropped: Skip = |layer, tensors| layer.begin_forward_without_samples(tensors).map(drop);
+    let none: Skip = |_, _| Ok(());
+    let setup = Setup::new(shape(&[1, 5], Layout::ChannelsFirst), 0.5, 1.5);
+    let device = &devices(context)?;
+    for (how, skip, layers, what, values) in [
+        ("refused", refused, 1, "pass number", ["0", "1"]),
+        ("dropped", dropped, 1, "pass number", ["0", "1"]),
+        ("refused", refused, 2, "layer", ["0", "1"]),
+        ("left out", none, 2, "layer", ["0", "1"]),
+    ] {
+        let ends = InProcess::group(2);
+        let results = std::thread::scope(|scope| {
+            let threads: Vec<_> = ends
+                .into_iter()
+                .zip(device)
+                .map(|(end, device)| {
+                    let setup = &setup;
+                    scope.spawn(move || -> Result<Result<(), SyncError>, Failed> {
+                        let (end, buffers) = (end.with_limit(LIMIT), Buffers::new(device, setup)?);
+                        let of = |_| Synchronized::new(&buffers.batch_norm, &end);
+                        let layers: Vec<_> = (0..layers).map(of).collect();
+                        let (first, last) = (&layers[0], &layers[layers.len() - 1]);
+                        let tensors = WithoutSamples {
+                            parameters: [&buffers.weight, &buffers.bias].map(|it| Some(it.range().clone())),
+                            running: Some(&buffers.running),
+                            saved: &buffers.saved,
+                        };
+                        if end.rank() == 0 {
+                            return Ok(pollster::block_on(first.submit_forward_without_samples(&tensors)));
+                        }
+                        skip(first, &tensors)?;
+                        Ok(pollster::block_on(last.submit_forward_without_samples(&tensors)))
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+        });
+        for (own, result) in results.into_iter().enumerate() {
+            let other = 1 - own;
+            expect(result.map_err(|_| "a replica panicked")??, how, |e| {
                 matches!(e, SyncError::Disagree { rank, what: named, actual, expected }
                     if (*rank, *named) == (other, what) && actual == values[other] && expected == values[own])
             })?;
@@ -126,21 +212,21 @@ pub(super) fn messages_of_something_else(context: &Context) -> Result<(), Failed
     let setup = Setup::new(shape(&[4, 5, 6], Layout::ChannelsFirst), 0.5, 1.5);
     let changes: [fn(&mut Vec<u8>); 6] = [
         Vec::clear,
-        |message| message.truncate(23),
+        |message| message.truncate(35),
         |message| message.truncate(message.len() - 4),
         |message| message.push(0),
         |message| message.extend([0; 4]),
         |message| message[0] ^= 1,
     ];
     for change in changes {
-        let mut length = 24 + 20 * 5;
+        let mut length = 36 + 20 * 5;
         let mut message = vec![0; length];
         change(&mut message);
         length = message.len();
         expect(
             try_forward(context, &setup, Tampered::echoing(2, change))?,
             "a changed message",
-            |e| matches!(e, SyncError::Malformed { rank: 1, actual, expected: 124 } if *actual == length as u64),
+            |e| matches!(e, SyncError::Malformed { rank: 1, actual, expected: 136 } if *actual == length as u64),
         )?;
     }
     // A replica in its backward pass.

@@ -1,7 +1,7 @@
 //! Transports that count, and transports that lie.
 
 use std::sync::{Mutex, PoisonError};
-use wgpu_batchnorm::{Exchange, ExchangeError, InProcess};
+use wgpu_batchnorm::{Exchange, ExchangeError, InProcess, Sequence};
 
 /// Either the end of an exchange, or a transport in which all others say what this replica says, changed.
 pub(super) struct Tampered {
@@ -10,6 +10,7 @@ pub(super) struct Tampered {
     messages: usize,
     change: fn(&mut Vec<u8>),
     lengths: Mutex<Vec<usize>>,
+    sequence: Sequence,
 }
 
 impl Tampered {
@@ -21,7 +22,14 @@ impl Tampered {
 
     /// Replica 0 of so many, of which the others' messages are its own, changed.
     pub(super) fn echoing(messages: usize, change: fn(&mut Vec<u8>)) -> Self {
-        Self { end: None, replicas: messages, messages, change, lengths: Mutex::default() }
+        Self {
+            end: None,
+            replicas: messages,
+            messages,
+            change,
+            lengths: Mutex::default(),
+            sequence: Sequence::new(),
+        }
     }
 
     /// The same with so many replicas, whatever the number of messages.
@@ -42,6 +50,10 @@ impl Exchange for Tampered {
 
     fn replicas(&self) -> usize {
         self.replicas
+    }
+
+    fn sequence(&self) -> &Sequence {
+        &self.sequence
     }
 
     fn all_gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {

@@ -5,7 +5,9 @@ mod link;
 mod passes;
 mod record;
 mod report;
+mod resnet;
 mod stopwatch;
+mod verdict;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -13,6 +15,7 @@ use mpi::Threading;
 use mpi::topology::{Color, Communicator as _, SimpleCommunicator};
 use mpi::traits::CommunicatorCollectives as _;
 use record::Record;
+use resnet::Resnet50;
 use std::path::PathBuf;
 use std::time::Duration;
 use wgpu_batchnorm::Context;
@@ -35,32 +38,60 @@ struct Arguments {
 enum Command {
     /// Under mpirun with 2, 4 or 8 ranks: the exchanges alone, and the passes of ResNet-50's layers.
     Measure {
-        /// Where the first rank writes what was measured.
-        #[arg(long, value_name = "FILE")]
-        json: PathBuf,
+        #[command(flatten)]
+        what: Measured,
     },
     /// Under mpirun with 2, 4 or 8 ranks: the exchanges alone.
     Link {
-        /// Where the first rank writes what was measured.
-        #[arg(long, value_name = "FILE")]
-        json: PathBuf,
+        #[command(flatten)]
+        what: Measured,
     },
     Report(report::Arguments),
     /// Fail if there is no adapter.
     Adapter,
 }
 
+#[derive(clap::Args)]
+struct Measured {
+    /// Where the first rank writes what was measured.
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// Measure little, to see that it can be measured; times say nothing then.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// Exchanges alone: how many in a row, and how often.
+    exchanges: [usize; 2],
+    /// Passes: first so many that are not counted, then so many that are.
+    passes: [usize; 2],
+    /// Of the sizes and layers, one in so many.
+    step: usize,
+}
+
+impl Effort {
+    fn new(quick: bool) -> Self {
+        match quick {
+            true => Self { exchanges: [2, 3], passes: [1, 3], step: 3 },
+            false => Self { exchanges: [10, 15], passes: [3, 25], step: 1 },
+        }
+    }
+}
+
 fn main() -> anyhow::Result<()> {
-    let (json, with_passes) = match Arguments::parse().command {
+    let (what, with_passes) = match Arguments::parse().command {
         Command::Report(arguments) => return report::run(&arguments),
         Command::Adapter => return Ok(Context::new_blocking().map(drop)?),
-        Command::Measure { json } => (json, true),
-        Command::Link { json } => (json, false),
+        Command::Measure { what } => (what, true),
+        Command::Link { what } => (what, false),
     };
     let (universe, _) = mpi::initialize_with_threading(Threading::Funneled).context("MPI runs already")?;
     let world = universe.world();
-    match measure(&world, with_passes) {
-        Ok(record) if world.rank() == 0 => record.write(&json),
+    match measure(&world, what.quick, with_passes) {
+        Ok(record) if world.rank() == 0 => record.write(&what.json),
         Ok(_) => Ok(()),
         Err(error) => {
             // The end of MPI waits for all ranks, and they for this one.
@@ -70,8 +101,9 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn measure(world: &SimpleCommunicator, with_passes: bool) -> anyhow::Result<Record> {
-    let mut record = Record::new(with_passes);
+fn measure(world: &SimpleCommunicator, quick: bool, with_passes: bool) -> anyhow::Result<Record> {
+    let (mut record, effort, resnet) =
+        (Record::new(with_passes, quick), Effort::new(quick), Resnet50::load()?);
     let context = if with_passes { Some(Context::new_blocking()?) } else { None };
     if let Some(context) = &context {
         record.adapter = Some(context.device().adapter_info().name.clone());
@@ -83,10 +115,16 @@ fn measure(world: &SimpleCommunicator, with_passes: bool) -> anyhow::Result<Reco
         let takes_part = usize::try_from(world.rank())? < ranks;
         let group = world.split_by_color(Color::with_value(i32::from(takes_part)));
         if takes_part && let Some(group) = &group {
-            record.points.extend(link::measure(group)?);
+            record.points.extend(link::measure(group, effort)?);
             if let Some(context) = &context {
                 let exchange = MpiExchange::over(group, LIMIT)?;
-                record.rows.extend(passes::measure(context, &exchange, group)?);
+                record.rows.extend(passes::measure(
+                    context,
+                    &exchange,
+                    group,
+                    &resnet.of_each_width(),
+                    effort,
+                )?);
             }
         }
         wait_quietly(world);

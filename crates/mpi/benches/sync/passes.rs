@@ -1,6 +1,8 @@
 //! The passes of ResNet-50's layers, phase by phase.
 
+use crate::Effort;
 use crate::record::Row;
+use crate::resnet::Layers;
 use crate::stopwatch::Stopwatch;
 use mpi::collective::SystemOperation;
 use mpi::topology::SimpleCommunicator;
@@ -12,20 +14,18 @@ use wgpu_batchnorm::{
 use wgpu_batchnorm_mpi::{MpiExchange, model};
 use wgpu_batchnorm_report::median;
 
-/// Channels, and height and width: one layer of each width.
-const LAYERS: [(usize, usize); 6] = [(64, 56), (128, 28), (256, 14), (512, 28), (1024, 14), (2048, 7)];
 /// Samples of a rank.
 const SAMPLES: usize = 2;
-const WARM_UP: usize = 3;
-const REPETITIONS: usize = 25;
 
 pub(crate) fn measure(
     context: &Context,
     exchange: &MpiExchange,
     group: &SimpleCommunicator,
+    layers: &[Layers],
+    effort: Effort,
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (channels, size) in LAYERS {
+    for &Layers { channels, size, .. } in layers.iter().step_by(effort.step) {
         let options =
             Options { weight: false, bias: false, running_statistics: false, ..Options::new(channels) };
         let layer = Synchronized::new(&BatchNorm::new(context, options)?, exchange);
@@ -52,10 +52,10 @@ pub(crate) fn measure(
             all_reduce_cpu: median(&mut times.all_reduce_cpu),
         };
         let bytes = model::forward_bytes(channels);
-        let times = timed(context, group, bytes, || Ok(layer.begin_forward(&shape, &forward)?))?;
+        let times = timed(context, group, bytes, effort, || Ok(layer.begin_forward(&shape, &forward)?))?;
         rows.push(row("forward", bytes, times));
         let bytes = model::backward_bytes(channels);
-        let times = timed(context, group, bytes, || Ok(layer.begin_backward(&shape, &backward)?))?;
+        let times = timed(context, group, bytes, effort, || Ok(layer.begin_backward(&shape, &backward)?))?;
         rows.push(row("backward", bytes, times));
     }
     Ok(rows)
@@ -75,13 +75,15 @@ fn timed<'a>(
     context: &Context,
     group: &SimpleCommunicator,
     bytes: usize,
+    effort: Effort,
     begin: impl Fn() -> anyhow::Result<Begun<'a, &'a MpiExchange>>,
 ) -> anyhow::Result<Times> {
     let mut times = Times::default();
     let wait = || context.device().poll(wgpu::PollType::wait_indefinitely());
     let numbers = vec![1f32; bytes.div_ceil(4)];
     let mut sums = numbers.clone();
-    for repetition in 0..WARM_UP + REPETITIONS {
+    let [warm_up, repetitions] = effort.passes;
+    for repetition in 0..warm_up + repetitions {
         // Whoever is late is not what is measured.
         group.barrier();
         let watch = Stopwatch::start();
@@ -110,7 +112,7 @@ fn timed<'a>(
         let watch = Stopwatch::start();
         group.all_reduce_into(&numbers[..], &mut sums[..], SystemOperation::sum());
         let (all_reduce, all_reduce_cpu) = (watch.wall(), watch.cpu());
-        if repetition >= WARM_UP {
+        if repetition >= warm_up {
             times.device.push(local + merged);
             times.copy.push(to_host + to_device);
             times.sync.push(sync);

@@ -12,10 +12,21 @@ pub(crate) struct Record {
     pub(crate) adapter: Option<String>,
     /// Whether the program was built with optimizations; times of one that was not say nothing.
     pub(crate) optimized: bool,
+    /// Whether little was measured, to see that it can be.
+    pub(crate) quick: bool,
     /// Exchanges alone.
     pub(crate) points: Vec<Point>,
     /// Passes.
     pub(crate) rows: Vec<Row>,
+}
+
+/// All that a report is about.
+#[derive(Debug, Serialize)]
+pub(crate) struct Records {
+    /// Of ranks that share memory.
+    pub(crate) memory: Record,
+    /// Of ranks that have a network between them; not measured where another one is given.
+    pub(crate) network: Option<Record>,
 }
 
 /// An exchange without a device.
@@ -60,11 +71,12 @@ impl Row {
 }
 
 impl Record {
-    pub(crate) fn new(has_device: bool) -> Self {
+    pub(crate) fn new(has_device: bool, quick: bool) -> Self {
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             adapter: has_device.then(String::new),
             optimized: !cfg!(debug_assertions),
+            quick,
             points: Vec::new(),
             rows: Vec::new(),
         }
@@ -77,7 +89,17 @@ impl Record {
     }
 
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_vec_pretty(self)?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        write(path, self)
     }
+}
+
+impl Records {
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        write(path, self)
+    }
+}
+
+fn write(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(value)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -15,7 +15,7 @@ mod picture;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
-use data::Digits;
+use data::Shuffled;
 use mpi::Threading;
 use net::Net;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
 type Curve = Vec<f64>;
 
 fn train(arguments: &Arguments, world: &mpi::topology::SimpleCommunicator) -> anyhow::Result<()> {
-    let digits = Digits::load()?;
+    let digits = Shuffled::load()?;
     let all = MpiExchange::over(world, LIMIT)?;
     let alone = MpiExchange::groups_of(1, world, LIMIT)?;
     let (rank, ranks) = (all.rank(), all.replicas());

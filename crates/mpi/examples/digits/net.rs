@@ -1,7 +1,7 @@
 //! 64 pixels → 32 features → batch normalization and ReLU → 10 scores, trained by gradient descent on their cross
 //! entropy. The linear layers are plain loops in float64, so that what differs between runs is the normalization.
 
-use crate::data::{Digit, PIXELS};
+use crate::data::{CLASSES, Digit, PIXELS};
 use anyhow::Context as _;
 use wgpu_batchnorm::{
     Accumulation, Activation, BackwardTensors, BatchNorm, Context, Exchange as _, ForwardTensors, Layout,
@@ -10,7 +10,6 @@ use wgpu_batchnorm::{
 use wgpu_batchnorm_mpi::MpiExchange;
 
 const HIDDEN: usize = 32;
-const CLASSES: usize = 10;
 const RATE: f64 = 0.1;
 
 /// One rank's copy of the network.

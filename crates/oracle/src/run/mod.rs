@@ -6,6 +6,8 @@ mod others;
 mod pass;
 mod sync;
 
+pub use sync::verify_replica;
+
 use crate as oracle;
 use crate::{Case, Kind, Outputs};
 use std::error::Error;

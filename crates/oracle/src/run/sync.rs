@@ -1,47 +1,79 @@
-//! Kind `sync`: replicas on devices of their own, each a task.
+//! Kind `sync`: replicas on devices of their own, each a task; or one replica of any transport.
 
 use super::{
-    AnyError, Maker, insert_batch, insert_running, insert_tensors, layout, options, range, running_values,
+    AnyError, Maker, RunError, insert_batch, insert_running, insert_tensors, layout, options, range,
+    running_values,
 };
-use crate::{Case, Outputs};
+use crate::{Case, Kind, Outputs, judge};
 use futures_util::future::join_all;
 use std::ops::Range;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, Context, ForwardTensors, GradientsWithoutSamples, InTasks,
-    RunningStatistics, SavedStatistics, Shape, Synchronized, Tensor, WithoutSamples,
+    Accumulation, BackwardTensors, BatchNorm, Context, Exchange, ForwardTensors, GradientsWithoutSamples,
+    InTasks, RunningStatistics, SavedStatistics, Shape, Synchronized, Tensor, WithoutSamples,
 };
 
-/// Tensors of x's size are joined along N; everything per channel must have the same bits on each replica.
-pub(super) async fn run(context: &Context, case: &Case, replicas: &[usize]) -> Result<Outputs, AnyError> {
-    let mut first = 0;
-    let parts: Vec<Range<usize>> = replicas
-        .iter()
-        .map(|&samples| {
-            first += samples;
-            first - samples..first
-        })
-        .collect();
-    let ends = InTasks::group(replicas.len()).into_iter();
-    let tasks = ends.zip(&parts).enumerate().map(|(rank, (end, part))| async move {
+/// All replicas of the case, as many as it names, joined: each has the outputs of all.
+pub(super) async fn run(context: &Context, case: &Case, samples: &[usize]) -> Result<Outputs, AnyError> {
+    let ends = InTasks::group(samples.len()).into_iter();
+    let tasks = ends.enumerate().map(|(rank, end)| async move {
         let context = of_rank(context, rank).await?;
-        replica(&context, case, end, part).await
+        of_all(&context, case, &end, samples).await
     });
-    let results = join_all(tasks).await;
-    let mut joined: Option<Outputs> = None;
-    for (rank, outputs) in results.into_iter().enumerate() {
+    let mut joined = None;
+    for (rank, outputs) in join_all(tasks).await.into_iter().enumerate() {
         let outputs = outputs.map_err(|error| format!("replica {rank}: {error}"))?;
-        joined = Some(match joined {
-            None => outputs,
-            Some(joined) => join(joined, outputs)?,
-        });
+        joined.get_or_insert(outputs);
     }
-    let mut joined = joined.ok_or("there are no replicas")?;
-    for name in ["y", "dx", "dresidual"] {
-        if let Some(output) = joined.tensors.get_mut(name) {
-            output.shape = case.output_shape(name);
+    Ok(joined.ok_or("there are no replicas")?)
+}
+
+/// Verifies a case of kind `sync` as one of the replicas of a transport, whose `end` this is: all of them must call this.
+/// The batch is given to them evenly, all of it to the last one, and as the case says if it has as many replicas.
+///
+/// # Errors
+/// [`RunError::Inapplicable`] if the case is of another kind, [`RunError::Failed`] if a pass fails, the replicas have
+/// different bits, or the results are not those of the case.
+pub async fn verify_replica(context: &Context, case: &Case, end: &impl Exchange) -> Result<(), RunError> {
+    let Kind::Sync { replicas: own } = &case.kind else {
+        return Err(RunError::Inapplicable(format!("the case is of kind `{}`, expected `sync`", case.kind)));
+    };
+    let (all, replicas) = (own.iter().sum::<usize>(), end.replicas());
+    let even = |rank: usize| all / replicas + usize::from(rank < all % replicas);
+    let last = |rank: usize| if rank + 1 == replicas { all } else { 0 };
+    let splits = [(0..replicas).map(even).collect(), (0..replicas).map(last).collect(), own.clone()];
+    for samples in splits.into_iter().filter(|samples: &Vec<usize>| samples.len() == replicas) {
+        let outputs = of_all(context, case, end, &samples).await.map_err(RunError::Failed)?;
+        let verdict = judge(case, &outputs);
+        if !verdict.passed() {
+            return Err(RunError::Failed(format!("{samples:?} samples: {verdict}").into()));
         }
     }
-    Ok(joined)
+    Ok(())
+}
+
+/// One replica's part, and then the outputs of all: tensors of x's size are joined along N; everything per channel must
+/// have the same bits on each replica.
+async fn of_all(
+    context: &Context,
+    case: &Case,
+    end: &impl Exchange,
+    samples: &[usize],
+) -> Result<Outputs, AnyError> {
+    let first: usize = samples.iter().take(end.rank()).sum();
+    let own = samples.get(end.rank()).copied().unwrap_or(0);
+    let mut outputs = replica(context, case, end, &(first..first + own)).await?;
+    for (name, output) in &mut outputs.tensors {
+        let own: Vec<u8> = output.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let all = end.start(own.clone())?.gathered().await?;
+        if matches!(name.as_str(), "y" | "dx" | "dresidual") {
+            let words = all.iter().flat_map(|bytes| bytes.as_chunks::<4>().0);
+            output.values = words.map(|word| f32::from_le_bytes(*word)).collect();
+            output.shape = case.output_shape(name);
+        } else if all.iter().any(|other| *other != own) {
+            return Err(format!("{name} differs between replicas").into());
+        }
+    }
+    Ok(outputs)
 }
 
 /// The context for the first replica; for the others a new device of the same adapter.
@@ -52,25 +84,11 @@ async fn of_rank(context: &Context, rank: usize) -> Result<Context, AnyError> {
     Ok(Context::with_adapter_named(&context.device().adapter_info().name).await?)
 }
 
-fn join(mut joined: Outputs, other: Outputs) -> Result<Outputs, AnyError> {
-    for (name, output) in other.tensors {
-        let Some(all) = joined.tensors.get_mut(&name) else {
-            return Err(format!("the first replica has no {name}").into());
-        };
-        if matches!(name.as_str(), "y" | "dx" | "dresidual") {
-            all.values.extend(output.values);
-        } else if all.values.iter().zip(&output.values).any(|(a, b)| a.to_bits() != b.to_bits()) {
-            return Err(format!("{name} differs between replicas").into());
-        }
-    }
-    Ok(joined)
-}
-
 /// One replica's part of the batch, forward and backward.
 async fn replica(
     context: &Context,
     case: &Case,
-    end: InTasks,
+    end: &impl Exchange,
     samples: &Range<usize>,
 ) -> Result<Outputs, AnyError> {
     let mut sizes = case.output_shape("y");

@@ -1,5 +1,5 @@
 //! The handwritten digits of `data/digits.csv.gz`: 1,797 images of 8×8 pixels (E. Alpaydin and C. Kaynak, 1998; see
-//! `data/README.md`).
+//! `data/README.md`), for the programs that show training.
 
 use flate2::read::GzDecoder;
 use thiserror::Error;
