@@ -11,7 +11,13 @@ const NO_WEBGPU =
 const BROKEN = 'The page is broken.';
 
 // What nobody has expected: a promise of the program's never settles after a panic.
-const unexpected = (error) => fail(BROKEN, `${error?.message ?? error}. Reload the page to begin anew.`, { reload: true });
+function unexpected(error) {
+  const message = String(error?.message ?? error);
+  console.error(message);
+  // Of a panic the file without the folder that it was built in, and what is said, without the calls that led there.
+  const said = message.replace(/\S*\/(?=[^/\s]+:\d+:\d+:\n)/, '').split('\n').slice(0, 2).join(' ');
+  fail(BROKEN, `${said}. Reload the page to begin anew.`, { reload: true });
+}
 window.addEventListener('unhandledrejection', (event) => unexpected(event.reason));
 window.addEventListener('error', (event) => {
   // Without an error it is a notice of the browser's, that a resize is reported later, say.

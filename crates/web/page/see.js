@@ -38,6 +38,7 @@ export function setUpSee(device) {
     try {
       await body();
     } catch (error) {
+      speed.textContent = '';
       status.textContent = `The training stopped: ${error.message}`;
     } finally {
       atWork = false;

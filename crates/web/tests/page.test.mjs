@@ -431,7 +431,7 @@ test('a panic says so', { timeout: 5 * MINUTES }, async () => {
   await page.evaluate(() => { window.broken = true; });
   await page.click('#see-step');
   await page.waitForSelector('#alert:not([hidden])');
-  assert.match(await text(page, 'alert'), /The page is broken.*panicked at.*broken on purpose.*Reload/s);
+  assert.match(await text(page, 'alert'), /The page is broken.*panicked at webgpu\.rs:\d+.*broken on purpose\. Reload/s);
   assert.ok(await page.isVisible('#alert-reload'));
   assert.ok(await page.evaluate(() => [...document.querySelectorAll('main button')].every((button) => button.disabled)));
   await picture(page, 'broken');
