@@ -1,8 +1,9 @@
 //! Ranges of the caller's buffers, and what is checked before they are bound.
 
+use crate::context::lock;
 use crate::resource::Resource;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
 /// A piece of a [`wgpu::Buffer`] that holds one tensor, or one array per channel.
@@ -67,6 +68,44 @@ impl From<&wgpu::Buffer> for BufferRange {
 impl From<wgpu::Buffer> for BufferRange {
     fn from(buffer: wgpu::Buffer) -> Self {
         Self::made_by(buffer, None)
+    }
+}
+
+/// Buffers that are destroyed when this is dropped.
+///
+/// On native systems a buffer's memory is free as soon as the buffer and what is bound to it are dropped. In a browser
+/// that waits for the garbage collector, which knows nothing of a device's memory: who makes many or large tensors
+/// there destroys them when done with them.
+///
+/// What was submitted before runs to its end. Whatever uses the buffers afterwards, bound operations too, is refused
+/// by the device.
+///
+/// ```no_run
+/// use wgpu_batchnorm::{Context, DestroyOnDrop, Layout, Shape, Tensor};
+///
+/// # async fn step() -> Result<(), Box<dyn std::error::Error>> {
+/// # let context = Context::new().await?;
+/// let done_with = DestroyOnDrop::default();
+/// let x = Tensor::zeros(&context, Shape::new(&[64, 256, 56, 56], Layout::ChannelsFirst)?)?;
+/// done_with.add([x.range()]);
+/// let values = x.download().await?;
+/// drop(done_with); // The device has its 196 MiB back.
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct DestroyOnDrop(Mutex<Vec<wgpu::Buffer>>);
+
+impl DestroyOnDrop {
+    /// Adds the whole buffers of these ranges.
+    pub fn add<'a>(&self, ranges: impl IntoIterator<Item = &'a BufferRange>) {
+        lock(&self.0).extend(ranges.into_iter().map(|range| range.buffer.clone()));
+    }
+}
+
+impl Drop for DestroyOnDrop {
+    fn drop(&mut self) {
+        lock(&self.0).drain(..).for_each(|buffer| buffer.destroy());
     }
 }
 

@@ -310,6 +310,14 @@ impl Download {
     }
 }
 
+/// A browser frees what is only dropped when it collects garbage, and does not know how much memory it would free.
+#[cfg(target_arch = "wasm32")]
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.staging.destroy();
+    }
+}
+
 /// Waits until the device has done `submission`.
 #[cfg(not(target_arch = "wasm32"))]
 fn wait(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {

@@ -115,7 +115,8 @@
 //! Everything runs on WebGPU for `wasm32-unknown-unknown` too, with the limits that every implementation has, but for
 //! what blocks: the methods with `blocking` in their names and [`InProcess`] are not there. The browser reports errors of
 //! the device later than the call that causes them: the next call that can fail or download returns them, and
-//! [`Context::settled`] waits for them. On a device of your own, those of your own calls go to your handler.
+//! [`Context::settled`] waits for them. On a device of your own, those of your own calls go to your handler. Memory of
+//! tensors that are only dropped waits for the garbage collector: [`DestroyOnDrop`].
 //!
 //! # Features
 //!
@@ -149,7 +150,7 @@ pub use batch_norm::{
     BackwardTensors, BatchNorm, BatchNormError, BoundOperation, DoubleBackwardTensors, FoldTensors,
     ForwardTensors, MomentsBackwardTensors, Recorder, StatisticsTensors,
 };
-pub use buffer::{BufferRange, TensorError};
+pub use buffer::{BufferRange, DestroyOnDrop, TensorError};
 pub use context::{Context, ContextError};
 pub use device::DeviceError;
 pub use elementwise::{Activation, Dtype, Order};
@@ -189,6 +190,7 @@ const _: () = {
     shared::<Context>();
     shared::<BatchNorm>();
     shared::<BoundOperation>();
+    shared::<DestroyOnDrop>();
     shared::<Mask>();
     shared::<Layer>();
     shared::<Tensor>();

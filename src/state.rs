@@ -76,6 +76,11 @@ impl RunningStatistics {
         })
     }
 
+    /// All of them, in the order of the fields.
+    pub fn ranges(&self) -> [&BufferRange; 4] {
+        [&self.mean, &self.var, &self.num_batches_tracked, &self.num_batches_skipped]
+    }
+
     /// The blocking twin of [`RunningStatistics::download`].
     ///
     /// # Errors

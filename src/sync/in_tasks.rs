@@ -40,12 +40,6 @@ struct Shared {
     waiting: Vec<Waker>,
 }
 
-impl Shared {
-    fn wake(&mut self) {
-        self.waiting.drain(..).for_each(Waker::wake);
-    }
-}
-
 impl InTasks {
     /// The ends of an exchange between so many replicas, in the order of their ranks.
     pub fn group(replicas: usize) -> Vec<Self> {
@@ -58,9 +52,14 @@ impl InTasks {
 
     /// Takes no part in `round` or any after it.
     fn leave(&self, round: u64) {
-        let mut shared = lock(&self.shared);
-        shared.rendezvous.leave(self.rank, round);
-        shared.wake();
+        lock(&self.shared).rendezvous.leave(self.rank, round);
+        self.wake();
+    }
+
+    /// Has the tasks that wait look again. Not under the lock: what a waker runs may take it.
+    fn wake(&self) {
+        let waiting = std::mem::take(&mut lock(&self.shared).waiting);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -83,9 +82,8 @@ impl Exchange for InTasks {
 
     fn start(&self, message: Vec<u8>) -> Result<Box<dyn Round + '_>, ExchangeError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut shared = lock(&self.shared);
-        shared.rendezvous.bring(self.rank, number, message)?;
-        shared.wake();
+        lock(&self.shared).rendezvous.bring(self.rank, number, message)?;
+        self.wake();
         Ok(Box::new(Meeting { end: self, number, is_over: false }))
     }
 }
@@ -113,7 +111,9 @@ impl Round for Meeting<'_> {
         match shared.rendezvous.is_complete(self.number) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => {
-                shared.waiting.push(context.waker().clone());
+                if !shared.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                    shared.waiting.push(context.waker().clone());
+                }
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error)),
@@ -144,6 +144,7 @@ impl Drop for Meeting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Wake;
 
     fn poll(round: &mut Box<dyn Round + '_>) -> Poll<Result<(), ExchangeError>> {
         round.poll_complete(&mut Context::from_waker(Waker::noop()))
@@ -172,6 +173,36 @@ mod tests {
         assert!(poll(&mut first).is_pending());
         drop(second);
         assert!(matches!(poll(&mut first), Poll::Ready(Err(ExchangeError::Left { rank: 1 }))));
+        Ok(())
+    }
+
+    /// Counts, and looks at the exchange, as an executor may that polls at once.
+    struct Looking {
+        end: InTasks,
+        wakes: AtomicU64,
+    }
+
+    impl Wake for Looking {
+        fn wake(self: Arc<Self>) {
+            assert_eq!(self.end.replicas(), 2);
+            self.wakes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_is_woken_once_and_may_look_then() -> Result<(), ExchangeError> {
+        let mut ends = InTasks::group(2);
+        let (second, looking) = (ends.pop(), ends.pop());
+        let (Some(second), Some(end)) = (second, looking) else { return Ok(()) };
+        let looking = Arc::new(Looking { end, wakes: AtomicU64::new(0) });
+        let waker = Waker::from(looking.clone());
+        let mut first = looking.end.start(b"first".to_vec())?;
+        for _ in 0..3 {
+            assert!(first.poll_complete(&mut Context::from_waker(&waker)).is_pending());
+        }
+        second.start(b"second".to_vec())?.wait()?;
+        assert_eq!(looking.wakes.load(Ordering::Relaxed), 1);
+        first.wait()?;
         Ok(())
     }
 

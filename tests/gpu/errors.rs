@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_refused_pass_records_nothing", a_refused_pass_records_nothing),
     ("tensors_of_another_device", devices::tensors_of_another_device),
     ("destroyed_tensors", devices::destroyed_tensors),
+    ("what_was_submitted_outlives_its_tensors", devices::what_was_submitted_outlives_its_tensors),
     ("uploads", uploads),
     ("no_adapter", devices::no_adapter),
     ("a_lost_device", devices::a_lost_device),

@@ -12,8 +12,8 @@ pub const CLASSES: usize = 10;
 const FILE: &[u8] = include_bytes!("../../../data/digits.csv.gz");
 /// The largest value of a pixel in the file.
 const WHITE: f32 = 16.0;
-/// Images at the end of the file that no network trains with.
-const HELD_OUT: usize = 297;
+/// Images at the end of the file that no network trains with: the test set.
+const TEST_IMAGES: usize = 297;
 
 /// Images with what they show.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub enum DigitsError {
 }
 
 impl Digits {
-    /// Those to train with, and those that are held out.
+    /// The training set and the test set.
     ///
     /// # Errors
     /// [`DigitsError`] if the file is damaged.
@@ -58,10 +58,9 @@ impl Digits {
                 _ => return Err(DigitsError::Row { row, actual: numbers.len() }),
             }
         }
-        let first = all.len().saturating_sub(HELD_OUT);
-        let held_out =
-            Self { pixels: all.pixels.split_off(first * PIXELS), labels: all.labels.split_off(first) };
-        Ok([all, held_out])
+        let first = all.len().saturating_sub(TEST_IMAGES);
+        let test = Self { pixels: all.pixels.split_off(first * PIXELS), labels: all.labels.split_off(first) };
+        Ok([all, test])
     }
 
     /// How many images there are.
@@ -89,9 +88,9 @@ mod tests {
 
     #[test]
     fn every_image_is_there_once() -> Result<(), DigitsError> {
-        let [train, held_out] = Digits::load()?;
-        assert_eq!((train.len(), held_out.len()), (1500, 297));
-        for digits in [&train, &held_out] {
+        let [train, test] = Digits::load()?;
+        assert_eq!((train.len(), test.len()), (1500, 297));
+        for digits in [&train, &test] {
             assert_eq!(digits.pixels.len(), digits.len() * PIXELS);
             assert!(digits.pixels.iter().all(|pixel| (-1.0..=1.0).contains(pixel)));
             assert!((0..CLASSES as u32).all(|digit| digits.labels.contains(&digit)));

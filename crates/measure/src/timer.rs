@@ -7,7 +7,7 @@ use futures_channel::oneshot;
 use serde::Serialize;
 use std::fmt;
 use web_time::Instant;
-use wgpu_batchnorm::{Context, Layout, Shape, Tensor, wgpu};
+use wgpu_batchnorm::{Context, DestroyOnDrop, Layout, Shape, Tensor, wgpu};
 use wgpu_batchnorm_report::median;
 
 /// Records what is timed into a pass.
@@ -47,6 +47,8 @@ pub struct Timer {
     context: Context,
     queries: Option<Queries>,
     clock: Clock,
+    /// Seconds from the submission of nothing to its completion.
+    round_trip: f64,
 }
 
 /// The two timestamps of a pass, and the way they take to the host.
@@ -63,9 +65,12 @@ struct Reading {
     timestamps: Option<f64>,
 }
 
-/// What a test pass takes at least, in seconds: so long that the cost of a submission hardly counts.
+/// What a test pass takes at least, in seconds.
 const TEST_SECONDS: f64 = 0.005;
 const MOST_REPEATS: u32 = 1 << 12;
+/// What is timed by the host's clock, or compared with it, takes so many round trips of a submission at least, so that
+/// the one in it adds no more than 4 %.
+const ROUND_TRIPS: f64 = 30.0;
 /// Timestamps outside of this range of shares of the wall time are not believed.
 const BELIEVABLE: std::ops::Range<f64> = 0.5..1.05;
 
@@ -77,7 +82,8 @@ impl Timer {
     pub async fn new(context: &Context, copier: &Copier) -> anyhow::Result<Self> {
         let queries = Queries::new(context);
         let clock = Clock::Wall { reason: "the adapter offers no timestamp queries".to_owned() };
-        let mut timer = Self { context: context.clone(), queries, clock };
+        let mut timer = Self { context: context.clone(), queries, clock, round_trip: 0.0 };
+        timer.round_trip = timer.measure_round_trip().await?;
         if timer.queries.is_some() {
             timer.clock = timer.calibrate(copier).await?;
         }
@@ -102,9 +108,32 @@ impl Timer {
         Ok(seconds / f64::from(repeats))
     }
 
+    /// How often `record` is to be recorded into a pass so that a measurement takes `seconds` or more, and, where times
+    /// include the way to the adapter and back, so long that this hardly counts; at most `most` times.
+    ///
+    /// # Errors
+    /// As [`Timer::time`].
+    pub async fn repeats(&self, seconds: f64, most: u32, record: &Recording<'_>) -> anyhow::Result<u32> {
+        let wanted = match self.clock {
+            Clock::Timestamps { .. } => seconds,
+            Clock::Wall { .. } => seconds.max(ROUND_TRIPS * self.round_trip),
+        };
+        grown(wanted, most, async |repeats| Ok(self.time(repeats, record).await? * f64::from(repeats))).await
+    }
+
+    async fn measure_round_trip(&self) -> anyhow::Result<f64> {
+        let mut seconds = Vec::new();
+        for _ in 0..7 {
+            seconds.push(self.read(0, &|_| Ok(())).await?.wall);
+        }
+        Ok(median(&mut seconds))
+    }
+
     async fn calibrate(&self, copier: &Copier) -> anyhow::Result<Clock> {
         let shape = Shape::new(&[1, 1 << 24], Layout::ChannelsLast)?;
         let (from, to) = (Tensor::zeros(&self.context, shape)?, Tensor::zeros(&self.context, shape)?);
+        let done_with = DestroyOnDrop::default();
+        done_with.add([from.range(), to.range()]);
         let copies = copier.bind(from.range(), to.range());
         let copy = copies.first().context("there is no copy kernel")?;
         let record: &Recording<'_> = &|pass| {
@@ -113,10 +142,10 @@ impl Timer {
         };
         // Memory that is touched for the first time is slow.
         self.read(1, record).await?;
-        let mut repeats = 1;
-        while self.read(repeats, record).await?.wall < TEST_SECONDS && repeats < MOST_REPEATS {
-            repeats *= 2;
-        }
+        let repeats = grown(TEST_SECONDS.max(ROUND_TRIPS * self.round_trip), MOST_REPEATS, async |repeats| {
+            Ok(self.read(repeats, record).await?.wall)
+        })
+        .await?;
         let mut shares = Vec::new();
         for _ in 0..5 {
             let Reading { wall, timestamps } = self.read(repeats, record).await?;
@@ -159,6 +188,27 @@ impl Timer {
     }
 }
 
+/// Repeats with which `read` says `wanted` seconds or more, grown from 1 on, at most `most`. A part of what it says is the
+/// same for any number of repeats: it is fewer and fewer of them that are too few.
+async fn grown(
+    wanted: f64,
+    most: u32,
+    mut read: impl AsyncFnMut(u32) -> anyhow::Result<f64>,
+) -> anyhow::Result<u32> {
+    /// At least, or it would take forever; at most, because the first reading is the most uncertain.
+    const GROWTH: [f64; 2] = [1.5, 16.0];
+    let mut repeats = 1;
+    loop {
+        let seconds = read(repeats).await?;
+        if seconds >= wanted || repeats >= most {
+            return Ok(repeats);
+        }
+        // A clock of tenths of milliseconds may say 0.
+        let factor = (wanted / seconds.max(1e-9)).clamp(GROWTH[0], GROWTH[1]);
+        repeats = (f64::from(repeats) * factor).ceil().min(f64::from(most)) as u32;
+    }
+}
+
 /// Waits for everything that was submitted.
 async fn done(device: &wgpu::Device, queue: &wgpu::Queue) -> anyhow::Result<()> {
     let (sender, done) = oneshot::channel();
@@ -173,6 +223,15 @@ async fn done(device: &wgpu::Device, queue: &wgpu::Queue) -> anyhow::Result<()> 
 fn drive(device: &wgpu::Device) -> anyhow::Result<()> {
     device.poll(wgpu::PollType::wait_indefinitely())?;
     Ok(())
+}
+
+/// In a browser what is only dropped waits for the garbage collector.
+impl Drop for Queries {
+    fn drop(&mut self) {
+        self.set.destroy();
+        self.resolved.destroy();
+        self.readback.destroy();
+    }
 }
 
 impl Queries {
@@ -223,5 +282,38 @@ impl Queries {
             [start, end] => Ok(end.saturating_sub(start) as f64 * self.seconds_per_tick),
             _ => anyhow::bail!("{} timestamps came back, expected 2", ticks.len()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Passes of so many seconds, seen through a round trip and a clock that ticks.
+    fn repeats(seconds: f64, round_trip: f64, wanted: f64, most: u32) -> anyhow::Result<u32> {
+        const TICK: f64 = 1e-4;
+        let read = |repeats| ((round_trip + seconds * f64::from(repeats)) / TICK).floor() * TICK;
+        pollster::block_on(grown(wanted, most, async |repeats| Ok(read(repeats))))
+    }
+
+    #[test]
+    fn a_round_trip_hardly_counts() -> anyhow::Result<()> {
+        for round_trip in [0.0, 1e-4, 5e-3] {
+            for seconds in [1e-6, 3e-5, 2e-3] {
+                let wanted = (ROUND_TRIPS * round_trip).max(0.02);
+                let time = seconds * f64::from(repeats(seconds, round_trip, wanted, u32::MAX)?);
+                // Without calibration a round trip of 5 ms left 4 repeats of 30 µs.
+                assert!(round_trip <= 0.04 * time, "{seconds} {round_trip}: {time}");
+                assert!(time <= 1.6 * wanted, "{seconds} {round_trip}: {time}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn repeats_have_a_limit() -> anyhow::Result<()> {
+        assert_eq!(repeats(1e-9, 0.0, 0.02, 400)?, 400);
+        assert_eq!(repeats(0.5, 0.0, 0.02, 400)?, 1);
+        Ok(())
     }
 }

@@ -21,8 +21,11 @@ export function digits(number, decimals = 3) {
 /** The width that a chart has room for. */
 export const widthOf = (element) => Math.round(element.clientWidth || element.parentElement.clientWidth);
 
-/** The message that a reader must not miss. */
-export function alertReader(title, text, reload) {
+/** The message that a reader must not miss, once the page can do nothing any more: the first one is the cause. */
+export function fail(title, text, { reload = false } = {}) {
+  stop();
+  for (const control of document.querySelectorAll('main button')) control.disabled = true;
+  if (!byId('alert').hidden) return;
   byId('alert-title').textContent = title;
   byId('alert-text').textContent = text;
   byId('alert-reload').hidden = !reload;
@@ -50,20 +53,30 @@ export async function alone(body) {
   }
 }
 
+/** The same, but waits until what runs has ended by itself. */
+export async function afterwards(body) {
+  while (running) await running.done;
+  return alone(body);
+}
+
 /** Ends what runs. */
 export function stop() {
   running?.controller.abort();
 }
 
-/** A button that begins something alone, and ends it while it runs. */
-export function toggle(button, label, body) {
-  let active = false;
+/** A button that begins something alone, and ends it while it runs; what goes wrong is the body's to tell. */
+export function toggle(button, label, body, { whileActive = 'Stop' } = {}) {
+  let [active, cancelled] = [false, false];
   button.addEventListener('click', async () => {
-    if (active) return stop();
-    active = true;
-    button.textContent = 'Stop';
+    if (active) {
+      // It may not have begun yet.
+      cancelled = true;
+      return stop();
+    }
+    [active, cancelled] = [true, false];
+    button.textContent = whileActive;
     try {
-      await alone(body);
+      await alone((signal) => (cancelled ? undefined : body(signal)));
     } finally {
       active = false;
       button.textContent = label;

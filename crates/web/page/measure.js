@@ -2,6 +2,7 @@
 
 import { byId, cell, digits, toggle, widthOf } from './dom.js';
 
+/** The benchmark whose results are shown. */
 let shown = null;
 
 export function setUpMeasure(device) {
@@ -14,11 +15,15 @@ export function setUpMeasure(device) {
 async function measure(device, signal) {
   const [status, progress, rows] = ['measure-status', 'measure-progress', 'measure-rows'].map(byId);
   rows.replaceChildren();
-  byId('measure-figure').hidden = true;
+  byId('measure-chart').replaceChildren();
+  for (const part of ['measure-figure', 'measure-results']) byId(part).hidden = true;
+  shown?.free();
+  shown = null;
   const missed = [];
+  let bench = null;
   try {
     status.textContent = 'finding out which clock to trust';
-    const bench = await device.bench();
+    bench = await device.bench();
     const shapes = JSON.parse(bench.shapes(byId('measure-set').value));
     progress.max = shapes.length;
     progress.value = 0;
@@ -41,6 +46,8 @@ async function measure(device, signal) {
     status.textContent = notes.join('. ');
   } catch (error) {
     status.textContent = `The measurement ended early: ${error.message}`;
+  } finally {
+    if (bench !== shown) bench?.free();
   }
 }
 

@@ -1,6 +1,6 @@
 // Two networks train live.
 
-import { alone, byId, stop, widthOf } from './dom.js';
+import { afterwards, alone, byId, toggle, widthOf } from './dom.js';
 
 /** Milliseconds from one drawing to the next: they take time from the networks. */
 const DRAWN_EVERY = 150;
@@ -8,36 +8,43 @@ const DRAWN_EVERY = 150;
 export function setUpSee(device) {
   const controls = ['see-run', 'see-step', 'see-reset'].map(byId);
   const [run, step, reset] = controls;
-  const status = byId('see-status');
-  // Other settings and resets wait for the end of the step that is under way.
-  let [trainer, changed, reset_asked, training] = [null, false, false, false];
+  const [status, speed] = ['see-status', 'see-speed'].map(byId);
+  // Other settings and resets wait for the end of the step that is under way, and for whatever else runs.
+  let [trainer, changed, resetAsked, atWork, asked] = [null, false, false, false, false];
 
   const apply = () => {
     trainer ??= device.trainer(settings());
-    if (reset_asked) trainer.restart();
+    if (resetAsked) trainer.restart();
     if (changed) trainer.set(settings());
-    reset_asked = changed = false;
+    resetAsked = changed = false;
   };
   const draw = () => {
-    const { steps, losses, accuracies } = JSON.parse(trainer.state());
+    // Whoever trains on says how fast.
+    speed.textContent = '';
+    const { steps, losses, test_accuracies: accuracies } = JSON.parse(trainer.state());
     byId('see-steps').textContent = `step ${steps}`;
     losses.forEach((loss, index) => { byId(`see-loss-${index}`).textContent = steps ? said(loss) : '–'; });
     accuracies.forEach((share, index) => {
-      byId(`see-right-${index}`).textContent = share === null ? '–' : `${(share * 100).toFixed(1)} %`;
+      byId(`see-accuracy-${index}`).textContent = share === null ? '–' : `${(share * 100).toFixed(1)} %`;
     });
     for (const figure of document.querySelectorAll('.charts figure')) figure.hidden = false;
     const charts = JSON.parse(trainer.charts(widthOf(byId('see-loss'))));
     for (const [name, svg] of Object.entries(charts)) byId(`see-${name}`).innerHTML = svg;
     return steps;
   };
-  const guarded = async (body) => {
+  const work = async (body) => {
+    atWork = true;
+    status.textContent = '';
     try {
       await body();
     } catch (error) {
+      speed.textContent = '';
       status.textContent = `The training stopped: ${error.message}`;
+    } finally {
+      atWork = false;
     }
   };
-  const train = (signal, most) => guarded(async () => {
+  const train = (signal, most) => work(async () => {
     apply();
     let [drawn, since] = [performance.now(), draw()];
     for (let steps = 0; !signal.aborted && steps < most; steps += 1) {
@@ -45,9 +52,9 @@ export function setUpSee(device) {
       await trainer.step();
       const now = performance.now();
       if (now - drawn > DRAWN_EVERY) {
-        const steps_now = draw();
-        status.textContent = `${((steps_now - since) / (now - drawn) * 1000).toFixed(0)} steps per second`;
-        [drawn, since] = [now, steps_now];
+        const stepsNow = draw();
+        speed.textContent = `${((stepsNow - since) / (now - drawn) * 1000).toFixed(0)} steps per second`;
+        [drawn, since] = [now, stepsNow];
         // A page that nobody looks at does not train.
         await new Promise(requestAnimationFrame);
       }
@@ -55,27 +62,30 @@ export function setUpSee(device) {
     apply();
     draw();
   });
+  /** Shows what was changed; whoever is at work does so too. */
+  const show = () => {
+    if (atWork || asked) return;
+    asked = true;
+    afterwards(() => {
+      asked = false;
+      return work(async () => { apply(); draw(); });
+    });
+  };
 
-  run.addEventListener('click', async () => {
-    if (training) return stop();
-    training = true;
-    run.textContent = 'Pause';
-    await alone((signal) => train(signal, Infinity));
-    training = false;
-    run.textContent = 'Train';
-  });
+  toggle(run, 'Train', (signal) => train(signal, Infinity), { whileActive: 'Pause' });
   step.addEventListener('click', () => alone((signal) => train(signal, 1)));
   reset.addEventListener('click', () => {
-    reset_asked = true;
-    if (!training) alone(() => guarded(async () => { apply(); draw(); }));
+    resetAsked = true;
+    show();
   });
   byId('see-settings').addEventListener('input', () => {
     say();
     changed = true;
-    if (!training) alone(() => guarded(async () => { apply(); draw(); }));
+    show();
   });
   byId('see-settings').addEventListener('submit', (event) => event.preventDefault());
-  new ResizeObserver(() => { if (trainer && !training) guarded(async () => draw()); }).observe(byId('see-loss'));
+  // Whoever is at work draws by himself, in the width that there is then.
+  new ResizeObserver(() => { if (trainer && !atWork) draw(); }).observe(byId('see-loss'));
   say();
   for (const control of controls) control.disabled = false;
 }
@@ -83,14 +93,14 @@ export function setUpSee(device) {
 /** A loss that is no number says so. */
 const said = (loss) => (loss === null ? 'not finite' : loss.toPrecision(3));
 
-const rate = () => Number((10 ** byId('see-rate').valueAsNumber).toPrecision(2));
-const batch = () => 2 ** byId('see-batch').valueAsNumber;
+const learningRate = () => Number((10 ** byId('see-rate').valueAsNumber).toPrecision(2));
+const batchSize = () => 2 ** byId('see-batch').valueAsNumber;
 
 function settings() {
   return JSON.stringify({
     depth: byId('see-depth').valueAsNumber,
-    batch: batch(),
-    learning_rate: rate(),
+    batch_size: batchSize(),
+    learning_rate: learningRate(),
     activation: byId('see-activation').value,
     arrangement: document.querySelector('input[name=arrangement]:checked').value,
   });
@@ -98,7 +108,7 @@ function settings() {
 
 /** What the sliders mean. */
 function say() {
-  for (const [id, text] of [['see-rate', rate()], ['see-depth', byId('see-depth').value], ['see-batch', batch()]]) {
+  for (const [id, text] of [['see-rate', learningRate()], ['see-depth', byId('see-depth').value], ['see-batch', batchSize()]]) {
     byId(`${id}-out`).textContent = text;
     byId(id).setAttribute('aria-valuetext', text);
   }

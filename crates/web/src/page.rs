@@ -17,6 +17,25 @@ pub fn style() -> String {
     [COLORS, &chart_style()].concat()
 }
 
+thread_local! {
+    static PANICKED: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+}
+
+/// Has `panicked` called with the message of a panic. Nothing here may be called any more then: what a panic leaves half
+/// done stays so.
+#[wasm_bindgen]
+pub fn on_panic(panicked: js_sys::Function) {
+    PANICKED.set(Some(panicked));
+    // A hook may be called on any thread, as far as its type says: what is JavaScript's stays with its own.
+    std::panic::set_hook(Box::new(|panic| {
+        let message = JsValue::from(panic.to_string());
+        PANICKED.with_borrow(|panicked| {
+            // What the page makes of it is the page's.
+            let _ = panicked.as_ref().map(|panicked| panicked.call1(&JsValue::NULL, &message));
+        });
+    }));
+}
+
 /// The device of the page.
 #[wasm_bindgen]
 pub struct Device(Context);
@@ -24,7 +43,10 @@ pub struct Device(Context);
 /// What a visitor is told of the device.
 #[derive(Serialize)]
 struct Description {
+    /// What the browser tells of the adapter, as far as it does.
     name: String,
+    vendor: String,
+    architecture: String,
     /// Whether it computes on the CPU.
     software: bool,
     max_storage_buffer_binding_size: u64,
@@ -67,8 +89,12 @@ impl Device {
         let (device, traits) = (self.0.device(), self.0.traits());
         let DeviceTraits { max_storage_buffer_binding_size, max_storage_buffers_per_shader_stage, .. } =
             *traits;
+        // wgpu keeps only the name.
+        let info = device.as_webgpu().map(|device| device.adapter_info());
         json(&Description {
             name: device.adapter_info().name,
+            vendor: info.as_ref().map(|info| info.vendor()).unwrap_or_default(),
+            architecture: info.as_ref().map(|info| info.architecture()).unwrap_or_default(),
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
             max_storage_buffer_binding_size,
             max_storage_buffers_per_shader_stage,
@@ -155,9 +181,9 @@ pub struct PageTrainer(Rc<RefCell<Trainer>>);
 #[derive(Serialize)]
 struct State {
     steps: usize,
-    /// With batch normalization, and without: the mean of the last steps, and the share of held-out images recognized.
+    /// With batch normalization, and without: the mean of the last steps, and the share of the test set recognized.
     losses: [Option<f32>; 2],
-    accuracies: [Option<f32>; 2],
+    test_accuracies: [Option<f32>; 2],
 }
 
 #[wasm_bindgen]
@@ -202,7 +228,7 @@ impl PageTrainer {
         json(&State {
             steps: trainer.steps(),
             losses: [with.loss(), without.loss()],
-            accuracies: [with.accuracy, without.accuracy],
+            test_accuracies: [with.test_accuracy, without.test_accuracy],
         })
     }
 

@@ -23,7 +23,8 @@ use std::process::ExitCode;
 /// Commands that work on a fresh machine with a Rust toolchain and a C compiler.
 ///
 /// `bench` and `test` need an adapter. Where there is none, they install Mesa's software adapter on
-/// Debian and Ubuntu, and elsewhere say what to install; `test-mpi` and `sync-bench` do the same with Open MPI.
+/// Debian and Ubuntu, and elsewhere say what to install; `test-mpi` and `sync-bench` do the same with Open MPI,
+/// `test-web` on Debian with Chromium and Node.js. `web` and `test-web` build wasm-bindgen's programs once.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = "Example: cargo xtask test")]
 struct Arguments {

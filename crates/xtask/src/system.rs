@@ -6,6 +6,8 @@ pub(crate) enum Wanted {
     Adapter,
     /// Open MPI with its header, and clang.
     Mpi,
+    /// Chromium, its driver, and Node.js.
+    Browser,
 }
 
 /// What to do where it is missing.
@@ -46,7 +48,10 @@ impl System {
                 return known.unwrap_or_else(|| unknown(wanted));
             }
             Self::Other("macos") if wanted == Wanted::Mpi => "Install them: brew install open-mpi llvm",
-            Self::Other(_) if wanted == Wanted::Mpi => return unknown(wanted),
+            Self::Other("macos") if wanted == Wanted::Browser => {
+                "Install them: brew install node, brew install --cask google-chrome chromedriver"
+            }
+            Self::Other(_) if wanted != Wanted::Adapter => return unknown(wanted),
             Self::Other("macos") => {
                 "macOS has Metal on every Mac: update macOS, or leave a virtual machine without Metal"
             }
@@ -62,23 +67,43 @@ impl System {
 
 /// What to do on a distribution of this name.
 fn known(distribution: &str, wanted: Wanted) -> Option<Remedy> {
-    let [adapter, mpi] = match distribution {
+    let [adapter, mpi, browser] = match distribution {
+        "ubuntu" if wanted == Wanted::Browser => return Some(Remedy::ByHand(UBUNTU_BROWSER.to_owned())),
         "debian" | "ubuntu" => return Some(Remedy::Apt),
-        "fedora" | "rhel" | "centos" => {
-            ["dnf install mesa-vulkan-drivers vulkan-loader", "dnf install openmpi-devel clang"]
-        }
-        "arch" => ["pacman -S vulkan-swrast vulkan-icd-loader", "pacman -S openmpi clang"],
-        "alpine" => ["apk add mesa-vulkan-swrast vulkan-loader", "apk add openmpi-dev clang-dev"],
-        "suse" | "opensuse" => {
-            ["zypper install libvulkan_lvp libvulkan1", "zypper install openmpi4-devel clang"]
-        }
+        "fedora" | "rhel" | "centos" => [
+            "dnf install mesa-vulkan-drivers vulkan-loader",
+            "dnf install openmpi-devel clang",
+            "dnf install chromium chromedriver nodejs npm",
+        ],
+        "arch" => [
+            "pacman -S vulkan-swrast vulkan-icd-loader",
+            "pacman -S openmpi clang",
+            "pacman -S chromium nodejs npm",
+        ],
+        "alpine" => [
+            "apk add mesa-vulkan-swrast vulkan-loader",
+            "apk add openmpi-dev clang-dev",
+            "apk add chromium chromium-chromedriver nodejs npm",
+        ],
+        "suse" | "opensuse" => [
+            "zypper install libvulkan_lvp libvulkan1",
+            "zypper install openmpi4-devel clang",
+            "zypper install chromium chromedriver nodejs npm",
+        ],
         _ => return None,
     };
     Some(Remedy::ByHand(match wanted {
         Wanted::Adapter => format!("Install Mesa's software adapter, as root: {adapter}"),
         Wanted::Mpi => format!("Install Open MPI and clang, as root: {mpi}"),
+        Wanted::Browser => format!("Install Chromium, its driver and Node.js, as root: {browser}"),
     }))
 }
+
+/// There Debian's packages are empty ones that install a snap, which brings the driver under another name and sees no
+/// hidden folders.
+const UBUNTU_BROWSER: &str = "Ubuntu has Chromium as a snap only, and no package chromium-driver: install Google Chrome's \
+     package, chromedriver of the same version (https://googlechromelabs.github.io/chrome-for-testing), and Node.js \
+     (apt-get install nodejs npm)";
 
 fn unknown(wanted: Wanted) -> Remedy {
     let advice = match wanted {
@@ -87,6 +112,9 @@ fn unknown(wanted: Wanted) -> Remedy {
              software driver lavapipe"
         }
         Wanted::Mpi => "Install Open MPI 4 or newer with its compiler mpicc, and clang",
+        Wanted::Browser => {
+            "Install Chromium or Google Chrome, chromedriver of the same version, and Node.js 18 or newer"
+        }
     };
     Remedy::ByHand(advice.to_owned())
 }
@@ -130,6 +158,23 @@ mod tests {
         assert_eq!(of("ID=debian"), Remedy::Apt);
         let systems = [of("ID=fedora"), of("ID=void"), System::Other("macos").remedy(Wanted::Mpi)];
         for (remedy, part) in systems.iter().zip(["openmpi-devel", "mpicc", "open-mpi"]) {
+            assert!(matches!(remedy, Remedy::ByHand(advice) if advice.contains(part)), "{remedy:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_takes_is_told_too() {
+        let of = |os_release| System::Linux(distributions(os_release)).remedy(Wanted::Browser);
+        assert_eq!(of("ID=debian"), Remedy::Apt);
+        let systems = [
+            of("ID=ubuntu\nID_LIKE=debian"),
+            of("ID=fedora"),
+            of("ID=void"),
+            System::Other("macos").remedy(Wanted::Browser),
+            System::Other("windows").remedy(Wanted::Browser),
+        ];
+        let parts = ["snap", "dnf install chromium", "chromedriver", "brew", "chromedriver"];
+        for (remedy, part) in systems.iter().zip(parts) {
             assert!(matches!(remedy, Remedy::ByHand(advice) if advice.contains(part)), "{remedy:?}");
         }
     }

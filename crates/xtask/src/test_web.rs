@@ -4,14 +4,14 @@ use crate::system::{Remedy, System, Wanted};
 use crate::tools::{self, WASM, Workspace};
 use crate::web::{self, PACKAGE, SERVER};
 use crate::{apt, cargo};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 /// Run the tests of the library and of the page in headless Chromium, on a WebGPU adapter in software.
 ///
-/// What is missing is installed on Debian and Ubuntu: Chromium, its driver and Node.js.
+/// What is missing is installed on Debian: Chromium, its driver and Node.js. Elsewhere it is said what to install.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask test-web --screenshots /tmp/screenshots")]
 pub(crate) struct Arguments {
@@ -41,8 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tools::run(&mut library)?;
 
     let folder = Utf8Path::new(cargo::ROOT).join("crates/web");
-    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-    tools::run(Command::new("npm").args(npm).current_dir(&folder))?;
+    tools::ensure_node_modules(&folder)?;
     let server = Server::start(&page)?;
     let mut test = Command::new("node");
     test.args(["--test", "--test-concurrency=1", "tests/page.test.mjs"]).current_dir(&folder);
@@ -55,15 +54,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The paths of the programs, installed where one is missing.
 fn ensure_programs() -> anyhow::Result<[Utf8PathBuf; 4]> {
-    if !missing().is_empty()
-        && let Remedy::Apt = System::current().remedy(Wanted::Adapter)
-    {
-        apt::install(&apt::BROWSER)?;
+    let missing = missing();
+    if !missing.is_empty() {
+        let missing = missing.join(", no ");
+        eprintln!("There is no {missing} yet.");
+        match System::current().remedy(Wanted::Browser) {
+            Remedy::Apt => apt::install(&apt::BROWSER)?,
+            Remedy::ByHand(advice) => bail!("there is no {missing}. {advice}, and run this again."),
+        }
     }
     let found: Vec<_> = PROGRAMS.iter().filter_map(|names| find(names)).collect();
     <[Utf8PathBuf; 4]>::try_from(found).map_err(|_| {
-        let missing = missing().join(", ");
-        anyhow::anyhow!("{missing} not found: install Chromium, its driver and Node.js, and run this again")
+        let missing = self::missing().join(", no ");
+        anyhow!("there is still no {missing} after the installation")
     })
 }
 

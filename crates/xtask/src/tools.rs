@@ -4,6 +4,8 @@ use crate::cargo;
 use anyhow::{Context as _, ensure};
 use cargo_metadata::MetadataCommand;
 use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::process::Command;
 
 /// The target of browsers.
@@ -35,14 +37,57 @@ impl Workspace {
         let programs = root.join("bin");
         if !programs.join(program("wasm-bindgen-test-runner")).exists() {
             eprintln!("Building wasm-bindgen {version}, once; it takes some minutes:");
-            let mut install = cargo::command();
-            install.args(["install", "wasm-bindgen-cli", "--version", &format!("={version}"), "--root"]);
-            // It has little to do: fast to build matters more than fast to run.
-            install.arg(&root).args(["--config", "profile.release.opt-level=1"]);
-            run(&mut install)?;
+            let locked = install(version, &root, &["--locked"]);
+            if let Err(error) = locked {
+                eprintln!(
+                    "{error:#}: trying with the newest dependencies instead of those it was published with"
+                );
+                install(version, &root, &[])?;
+            }
         }
         Ok(programs)
     }
+}
+
+/// Builds the programs of wasm-bindgen of this version into a folder.
+fn install(version: &str, root: &Utf8Path, options: &[&str]) -> anyhow::Result<()> {
+    let mut install = cargo::command();
+    install.args(["install", "wasm-bindgen-cli", "--version", &format!("={version}"), "--root"]);
+    // They have little to do: fast to build matters more than fast to run.
+    install.arg(root).args(["--config", "profile.release.opt-level=1"]).args(options);
+    run(&mut install)
+}
+
+/// Installs the packages that the package-lock.json of a folder lists, unless they are there in the same versions.
+pub(crate) fn ensure_node_modules(folder: &Utf8Path) -> anyhow::Result<()> {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name));
+    let wanted =
+        read("package-lock.json").with_context(|| format!("cannot read {folder}/package-lock.json"))?;
+    // npm writes it when all others are there.
+    if read("node_modules/.package-lock.json").is_ok_and(|installed| is_installed(&wanted, &installed)) {
+        return Ok(());
+    }
+    let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(Command::new(program_of_npm()).args(options).current_dir(folder))
+}
+
+/// Whether the lock of what is installed has the packages of the other one, and no more.
+fn is_installed(wanted: &str, installed: &str) -> bool {
+    let packages = |text: &str| -> Option<BTreeMap<String, [Value; 2]>> {
+        let lock: Value = serde_json::from_str(text).ok()?;
+        // The one without a name is the folder itself.
+        let packages = lock.get("packages")?.as_object()?.iter().filter(|(name, _)| !name.is_empty());
+        let of = |package: &Value| {
+            ["version", "integrity"].map(|key| package.get(key).cloned().unwrap_or_default())
+        };
+        Some(packages.map(|(name, package)| (name.clone(), of(package))).collect())
+    };
+    packages(wanted).is_some_and(|wanted| Some(wanted) == packages(installed))
+}
+
+/// npm, which is a script on Windows.
+fn program_of_npm() -> &'static str {
+    if cfg!(windows) { "npm.cmd" } else { "npm" }
 }
 
 /// Installs the target of browsers, where rustup is and it is not there yet.
@@ -76,4 +121,27 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
         command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
     ensure!(status.success(), "{}: {status}", command.get_program().display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_installed;
+
+    #[test]
+    fn what_is_installed_is_compared() {
+        let lock = |own: &str, version: &str, rest: &str| {
+            let package = format!(r#"{{"version": "{version}", "integrity": "sha512-a", "dev": true}}"#);
+            format!(r#"{{"packages": {{{own}"node_modules/playwright-core": {package}{rest}}}}}"#)
+        };
+        let wanted = lock(r#""": {"name": "tests"}, "#, "1.61.0", "");
+        assert!(is_installed(&wanted, &lock("", "1.61.0", "")));
+        assert!(!is_installed(&wanted, &lock("", "1.60.0", "")));
+        assert!(!is_installed(
+            &wanted,
+            &lock("", "1.61.0", r#", "node_modules/other": {"version": "1.0.0"}"#)
+        ));
+        assert!(!is_installed(&wanted, r#"{"packages": {}}"#));
+        assert!(!is_installed(&wanted, "damaged"));
+        assert!(!is_installed("damaged", "damaged"));
+    }
 }

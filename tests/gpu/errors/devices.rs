@@ -5,8 +5,8 @@ use crate::subject::{device_still_works, expect, shape};
 use libtest_mimic::Failed;
 use wgpu_batchnorm::wgpu::{self, Backends, DeviceDescriptor, Instance, InstanceDescriptor};
 use wgpu_batchnorm::{
-    BackwardTensors, BatchNormError, Context, ContextError, DeviceError, ForwardTensors, Layer, Layout, Mode,
-    Options, Shape, Tensor, TensorError, UploadError,
+    BackwardTensors, BatchNormError, Context, ContextError, DestroyOnDrop, DeviceError, ForwardTensors,
+    Layer, Layout, Mode, Options, Shape, Tensor, TensorError, UploadError,
 };
 
 /// Devices of one instance, with plain buffers; and contexts that share nothing, with the library's tensors.
@@ -54,6 +54,18 @@ pub(super) fn destroyed_tensors(context: &Context) -> Result<(), Failed> {
     expect(step.bind_backward(&step.backward()), "a destroyed dy", |e| {
         matches!(e, BatchNormError::Tensor(TensorError::OtherDevice { tensor: "dy", .. }))
     })?;
+    device_still_works(context)
+}
+
+pub(super) fn what_was_submitted_outlives_its_tensors(context: &Context) -> Result<(), Failed> {
+    let shape = shape(&[2, 3], Layout::ChannelsLast);
+    let x = Tensor::upload(context, shape, &[1.0; 6])?;
+    let done_with = DestroyOnDrop::default();
+    done_with.add([x.range()]);
+    let y = Layer::new(context, Options::new(3))?.submit_forward(Mode::TRAINING, &x)?;
+    drop(done_with);
+    assert_eq!(y.download_blocking()?, [0.0; 6]);
+    expect(x.download_blocking(), "a destroyed x", |error| matches!(error, DeviceError::Refused { .. }))?;
     device_still_works(context)
 }
 

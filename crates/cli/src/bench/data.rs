@@ -5,6 +5,7 @@ use super::config::Config;
 use fastrand::Rng;
 use rayon::prelude::*;
 use wgpu_batchnorm::{Context, Dtype, Layout, RunningValues, Shape, Tensor, UploadError};
+use wgpu_batchnorm_measure::accuracy::channel_of;
 
 const SEED: u64 = 0x5eed;
 /// Values that share a generator: the same whatever the number of threads.
@@ -104,14 +105,6 @@ fn shown(positions: usize) -> Vec<bool> {
     shown
 }
 
-/// The channel of the element at `index` in memory.
-pub(crate) fn channel_of(shape: &Shape, index: usize) -> usize {
-    match shape.layout() {
-        Layout::ChannelsFirst => index / shape.spatial() % shape.channels(),
-        Layout::ChannelsLast => index % shape.channels(),
-    }
-}
-
 /// Standard normal values, by Box and Muller.
 fn normals(length: usize, seed: u64) -> Vec<f32> {
     let mut values = vec![0.0; length];
@@ -130,20 +123,6 @@ fn normals(length: usize, seed: u64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn channels_are_found_in_both_layouts() -> Result<(), wgpu_batchnorm::ShapeError> {
-        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-            let shape = match layout {
-                Layout::ChannelsFirst => Shape::new(&[2, 3, 4], layout)?,
-                Layout::ChannelsLast => Shape::new(&[2, 4, 3], layout)?,
-            };
-            for (n, c, s) in [(0, 0, 0), (1, 2, 3), (1, 0, 2), (0, 1, 3)] {
-                assert_eq!(channel_of(&shape, shape.index(n, c, s)), c);
-            }
-        }
-        Ok(())
-    }
 
     #[test]
     fn masks_show_three_quarters_and_never_nothing() {

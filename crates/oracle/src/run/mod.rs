@@ -13,8 +13,8 @@ use crate::{Case, Kind, Outputs};
 use std::error::Error;
 use std::fmt;
 use wgpu_batchnorm::{
-    Activation, BatchNormError, BufferRange, Context, Dtype, Layout, Momentum, Options, Order, PlanError,
-    RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor, Traversal,
+    Activation, BatchNormError, BufferRange, Context, DestroyOnDrop, Dtype, Layout, Momentum, Options, Order,
+    PlanError, RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor, Traversal,
 };
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -151,27 +151,55 @@ fn running_values(case: &Case, channels: usize) -> Result<Option<RunningValues>,
     Ok(Some(RunningValues::new(mean, var, u32::try_from(case.num_batches_tracked)?)))
 }
 
-/// Uploads inputs and makes outputs of one shape.
+/// Uploads inputs and makes outputs of one shape, which last as long as this.
 struct Maker<'a> {
     context: &'a Context,
     shape: Shape,
     dtype: Dtype,
+    made: DestroyOnDrop,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(context: &'a Context, shape: Shape, dtype: Dtype) -> Self {
+        Self { context, shape, dtype, made: DestroyOnDrop::default() }
+    }
+
     /// A tensor of N·C·S elements.
     fn full(&self, values: &[f32]) -> Result<Tensor, AnyError> {
-        Ok(Tensor::upload_as(self.context, self.shape, self.dtype, values)?)
+        Ok(self.kept(Tensor::upload_as(self.context, self.shape, self.dtype, values)?))
     }
 
     fn full_zeros(&self) -> Result<Tensor, AnyError> {
-        Ok(Tensor::zeros_as(self.context, self.shape, self.dtype)?)
+        Ok(self.kept(Tensor::zeros_as(self.context, self.shape, self.dtype)?))
     }
 
     /// A tensor of C f32.
     fn vector(&self, values: &[f32]) -> Result<Tensor, AnyError> {
         let shape = Shape::new(&[1, self.shape.channels()], Layout::ChannelsLast)?;
-        Ok(Tensor::upload(self.context, shape, values)?)
+        Ok(self.kept(Tensor::upload(self.context, shape, values)?))
+    }
+
+    fn kept(&self, tensor: Tensor) -> Tensor {
+        self.made.add([tensor.range()]);
+        tensor
+    }
+
+    /// The running statistics before the step, if the case tracks any.
+    fn running(&self, case: &Case) -> Result<Option<RunningStatistics>, AnyError> {
+        let values = running_values(case, self.shape.channels())?;
+        values.map(|values| self.running_of(&values)).transpose()
+    }
+
+    fn running_of(&self, values: &RunningValues) -> Result<RunningStatistics, AnyError> {
+        let running = RunningStatistics::upload(self.context, values)?;
+        self.made.add(running.ranges());
+        Ok(running)
+    }
+
+    /// The same for what a pass saves.
+    fn saved(&self, saved: SavedStatistics) -> SavedStatistics {
+        self.made.add([saved.range()]);
+        saved
     }
 
     fn vector_zeros(&self) -> Result<Tensor, AnyError> {

@@ -1,11 +1,10 @@
 //! Kinds `population`, `moments` and `double_backward`.
 
-use super::{AnyError, Maker, dtype, layout, options, range, running_values, submit};
+use super::{AnyError, Maker, dtype, layout, options, range, submit};
 use crate::{Case, Outputs, Stats};
 use wgpu_batchnorm::{
-    BatchNorm, BatchNormError, Context, DoubleBackwardTensors, ForwardTensors, Mode, Momentum, Options,
-    RunningStatistics, RunningValues, SavedStatistics, Shape, Source, StatisticsTensors, Tensor,
-    submit_moments,
+    BatchNorm, BatchNormError, Context, DestroyOnDrop, DoubleBackwardTensors, ForwardTensors, Mode, Momentum,
+    Options, RunningValues, SavedStatistics, Shape, Source, StatisticsTensors, Tensor, submit_moments,
 };
 
 /// The population estimate and the moving average over the same sequence of batches, without a readback
@@ -16,18 +15,20 @@ pub(super) async fn population(context: &Context, case: &Case, batches: usize) -
         (Momentum::Cumulative, ["population_mean", "population_var"]),
         (options(case, 1)?.momentum, ["running_mean", "running_var"]),
     ] {
-        let mut running = None;
+        // Each batch has a maker of its own; the first one's has the running statistics.
+        let (mut running, mut makers) = (None, Vec::new());
         for i in 0..batches {
             let name = format!("x.{i}");
             let input = case.input(&name).ok_or_else(|| format!("{name} is missing"))?;
             let shape = Shape::new(&input.shape, layout(case))?;
             let channels = shape.channels();
             let options = Options { momentum, running_statistics: true, ..options(case, channels)? };
-            let x = Maker { context, shape, dtype: options.dtype }.full(&input.values)?;
+            let make = Maker::new(context, shape, options.dtype);
+            let x = make.full(&input.values)?;
             if running.is_none() {
-                running = Some(RunningStatistics::upload(context, &RunningValues::start(channels))?);
+                running = Some(make.running_of(&RunningValues::start(channels))?);
             }
-            let saved = SavedStatistics::new(context, channels)?;
+            let saved = make.saved(SavedStatistics::new(context, channels)?);
             let tensors = StatisticsTensors {
                 x: range(&x),
                 mask: None,
@@ -37,6 +38,7 @@ pub(super) async fn population(context: &Context, case: &Case, batches: usize) -
             };
             let statistics = BatchNorm::new(context, options)?.bind_statistics(&shape, &tensors)?;
             submit(context, |encoder| statistics.record(encoder))?;
+            makers.push(make);
         }
         let values = running.ok_or("there are no batches")?.download(context).await?;
         for (name, values) in names.into_iter().zip([values.mean, values.var]) {
@@ -50,7 +52,10 @@ pub(super) async fn population(context: &Context, case: &Case, batches: usize) -
 pub(super) async fn moments(context: &Context, case: &Case, axes: &[usize]) -> Result<Outputs, AnyError> {
     let input = case.input("x").ok_or("x is missing")?;
     let shape = Shape::of_moments(&input.shape, axes)?;
-    let moments = submit_moments(&Tensor::upload_as(context, shape, dtype(case)?, &input.values)?)?;
+    let x = Tensor::upload_as(context, shape, dtype(case)?, &input.values)?;
+    let moments = submit_moments(&x)?;
+    let made = DestroyOnDrop::default();
+    made.add([x.range(), moments.mean.range(), moments.variance.range()]);
     let mut outputs = Outputs::default();
     outputs.insert("mean", case.output_shape("mean"), moments.mean.download().await?);
     outputs.insert("var", case.output_shape("var"), moments.variance.download().await?);
@@ -66,15 +71,14 @@ pub(super) async fn double_backward(context: &Context, case: &Case) -> Result<Ou
     let source = if case.stats == Stats::Batch { Source::Batch } else { Source::Running };
     let mode = Mode { source, update: false };
     let batch_norm = BatchNorm::new(context, options)?;
-    let make = Maker { context, shape, dtype: options.dtype };
+    let make = Maker::new(context, shape, options.dtype);
     let full = |name| make.full(case.values(name).unwrap_or_default());
     let (x, dy, ddx, y) = (full("x")?, full("dy")?, full("ddx")?, make.full_zeros()?);
     let vector = |name| make.input(case, name);
     let (weight, bias) = (vector("weight")?, vector("bias")?);
     let (ddweight, ddbias) = (vector("ddweight")?, vector("ddbias")?);
-    let running = running_values(case, channels)?;
-    let running = running.map(|values| RunningStatistics::upload(context, &values)).transpose()?;
-    let saved = batch_norm.saved_statistics(&shape)?;
+    let running = make.running(case)?;
+    let saved = make.saved(batch_norm.saved_statistics(&shape)?);
     let (grad_dy, grad_x, grad_weight) = (make.full_zeros()?, make.full_zeros()?, make.vector_zeros()?);
     let forward = ForwardTensors {
         weight: weight.as_ref().map(range),

@@ -2,12 +2,12 @@
 
 use super::{
     AnyError, Maker, NoChoice, forced, insert_batch, insert_running, insert_tensors, layout, options, range,
-    running_values, submit,
+    submit,
 };
 use crate::{Case, Kind, Outputs, Stats, Update};
 use wgpu_batchnorm::{
     Accumulation, BackwardTensors, BatchNorm, BatchNormError, Context, ForwardTensors, GivenStatistics, Mask,
-    Mode, RunningStatistics, Shape, Source, Tensor,
+    Mode, Shape, Source, Tensor,
 };
 
 pub(super) async fn run(context: &Context, case: &Case) -> Result<Outputs, AnyError> {
@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, case: &Case) -> Result<Outputs, AnyEr
         Mode { source, update: case.update != Update::None || matches!(case.kind, Kind::Ghost { .. }) };
     let batch_norm = BatchNorm::new(context, options)?;
 
-    let make = Maker { context, shape, dtype: options.dtype };
+    let make = Maker::new(context, shape, options.dtype);
     let full = |name| case.values(name).map(|values| make.full(values)).transpose();
     let (x, dy, residual) = (full("x")?, full("dy")?, full("residual")?);
     let (x, dy) = (x.ok_or("x is missing")?, dy.ok_or("dy is missing")?);
@@ -37,9 +37,8 @@ pub(super) async fn run(context: &Context, case: &Case) -> Result<Outputs, AnyEr
     };
     let shown = case.values("mask").map(|mask| mask.iter().map(|&value| value != 0.0).collect::<Vec<_>>());
     let mask = shown.map(|shown| Mask::upload(context, &shape, &shown)).transpose()?;
-    let running = running_values(case, channels)?;
-    let running = running.map(|values| RunningStatistics::upload(context, &values)).transpose()?;
-    let saved = batch_norm.saved_statistics(&shape)?;
+    let running = make.running(case)?;
+    let saved = make.saved(batch_norm.saved_statistics(&shape)?);
     let (y, dx) = (make.full_zeros()?, make.full_zeros()?);
     let dresidual = residual.as_ref().map(|_| make.full_zeros()).transpose()?;
     let gradient = |wanted: bool| wanted.then(|| make.vector_zeros()).transpose();

@@ -1,30 +1,25 @@
-//! Kind `sync`: replicas on devices of their own, each a task; or one replica of any transport.
+//! Kind `sync`: replicas that are tasks, each with a context of its own on the one device; or one replica of any transport.
 
 use super::{
     AnyError, Maker, RunError, insert_batch, insert_running, insert_tensors, layout, options, range,
-    running_values,
 };
 use crate::{Case, Kind, Outputs, judge};
 use futures_util::future::join_all;
 use std::ops::Range;
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, Context, Exchange, ForwardTensors, GradientsWithoutSamples,
-    InTasks, RunningStatistics, SavedStatistics, Shape, Synchronized, Tensor, WithoutSamples,
+    Accumulation, BackwardTensors, BatchNorm, Context, Exchange, ExchangeError, ForwardTensors,
+    GradientsWithoutSamples, InTasks, SavedStatistics, Shape, SyncError, Synchronized, Tensor,
+    WithoutSamples,
 };
 
 /// All replicas of the case, as many as it names, joined: each has the outputs of all.
 pub(super) async fn run(context: &Context, case: &Case, samples: &[usize]) -> Result<Outputs, AnyError> {
     let ends = InTasks::group(samples.len()).into_iter();
-    let tasks = ends.enumerate().map(|(rank, end)| async move {
-        let context = of_rank(context, rank).await?;
-        of_all(&context, case, &end, samples).await
-    });
-    let mut joined = None;
-    for (rank, outputs) in join_all(tasks).await.into_iter().enumerate() {
-        let outputs = outputs.map_err(|error| format!("replica {rank}: {error}"))?;
-        joined.get_or_insert(outputs);
-    }
-    Ok(joined.ok_or("there are no replicas")?)
+    let tasks = ends
+        .enumerate()
+        .map(|(rank, end)| async move { of_all(&of_rank(context, rank), case, &end, samples).await });
+    let outputs = all_or_cause(join_all(tasks).await)?;
+    Ok(outputs.into_iter().next().ok_or("there are no replicas")?)
 }
 
 /// Verifies a case of kind `sync` as one of the replicas of a transport, whose `end` this is: all of them must call this.
@@ -64,24 +59,69 @@ async fn of_all(
     let mut outputs = replica(context, case, end, &(first..first + own)).await?;
     for (name, output) in &mut outputs.tensors {
         let own: Vec<u8> = output.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let all = end.start(own.clone())?.gathered().await?;
-        if matches!(name.as_str(), "y" | "dx" | "dresidual") {
-            let words = all.iter().flat_map(|bytes| bytes.as_chunks::<4>().0);
-            output.values = words.map(|word| f32::from_le_bytes(*word)).collect();
+        let all = end.start(own)?.gathered().await?;
+        output.values = joined(name, &all)?;
+        if is_of_samples(name) {
             output.shape = case.output_shape(name);
-        } else if all.iter().any(|other| *other != own) {
-            return Err(format!("{name} differs between replicas").into());
         }
     }
     Ok(outputs)
 }
 
-/// The context for the first replica; for the others a new device of the same adapter.
-async fn of_rank(context: &Context, rank: usize) -> Result<Context, AnyError> {
-    if rank == 0 {
-        return Ok(context.clone());
+/// Whether the tensor is of x's size, of which each replica has its samples.
+fn is_of_samples(name: &str) -> bool {
+    matches!(name, "y" | "dx" | "dresidual")
+}
+
+/// The values of all replicas, as bytes by rank, one after another; of what is per channel those that all of them have.
+fn joined(name: &str, all: &[Vec<u8>]) -> Result<Vec<f32>, AnyError> {
+    let values = |bytes: &[Vec<u8>]| -> Vec<f32> {
+        bytes
+            .iter()
+            .flat_map(|bytes| bytes.as_chunks::<4>().0)
+            .map(|word| f32::from_le_bytes(*word))
+            .collect()
+    };
+    if is_of_samples(name) {
+        return Ok(values(all));
     }
-    Ok(Context::with_adapter_named(&context.device().adapter_info().name).await?)
+    let (first, others) = all.split_first().ok_or("there are no replicas")?;
+    match others.iter().position(|other| other != first) {
+        Some(index) => Err(format!("{name} of replica {} differs from that of replica 0", index + 1).into()),
+        None => Ok(values(std::slice::from_ref(first))),
+    }
+}
+
+/// The context for the first replica; for the others one that shares nothing with it but the device and the schedule.
+/// A device of their own might be another adapter's in a browser, which promises nothing of the next one.
+fn of_rank(context: &Context, rank: usize) -> Context {
+    match rank {
+        0 => context.clone(),
+        _ => Context::from_device(context.device(), context.queue()).with_schedule(*context.schedule()),
+    }
+}
+
+/// The outputs of all replicas, or the error of the one that is to blame: who fails leaves, which is all that the
+/// others' errors say.
+fn all_or_cause<T>(results: Vec<Result<T, AnyError>>) -> Result<Vec<T>, AnyError> {
+    let mut all = Vec::new();
+    let mut cause: Option<(bool, usize, AnyError)> = None;
+    for (rank, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(outputs) => all.push(outputs),
+            Err(error) => {
+                let left = matches!(error.downcast_ref(), Some(ExchangeError::Left { .. }))
+                    || matches!(error.downcast_ref(), Some(SyncError::Exchange(ExchangeError::Left { .. })));
+                if cause.as_ref().is_none_or(|(other_left, ..)| *other_left && !left) {
+                    cause = Some((left, rank, error));
+                }
+            }
+        }
+    }
+    match cause {
+        Some((_, rank, error)) => Err(format!("replica {rank}: {error}").into()),
+        None => Ok(all),
+    }
 }
 
 /// One replica's part of the batch, forward and backward.
@@ -105,12 +145,11 @@ async fn replica(
     let options = options(case, channels)?;
     let batch_norm = BatchNorm::new(context, options)?;
     let synchronized = Synchronized::new(&batch_norm, end);
-    let make = Maker { context, shape, dtype: options.dtype };
+    let make = Maker::new(context, shape, options.dtype);
     let (weight, bias) = (make.input(case, "weight")?, make.input(case, "bias")?);
     let (weight, bias) = (weight.as_ref().map(range), bias.as_ref().map(range));
-    let running = running_values(case, channels)?;
-    let running = running.map(|values| RunningStatistics::upload(context, &values)).transpose()?;
-    let saved = SavedStatistics::new(context, channels)?;
+    let running = make.running(case)?;
+    let saved = make.saved(SavedStatistics::new(context, channels)?);
     let gradient = |wanted: bool| wanted.then(|| make.vector_zeros()).transpose();
     let (dweight, dbias) = (gradient(options.weight)?, gradient(options.bias)?);
     let replaced = |tensor: &Tensor| (range(tensor), Accumulation::Replace);
@@ -156,4 +195,38 @@ async fn replica(
     insert_batch(&mut outputs, context, &saved).await?;
     insert_running(&mut outputs, context, case, running).await?;
     Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_to_blame_is_named() {
+        let left = |rank| Err(SyncError::Exchange(ExchangeError::Left { rank }).into());
+        let failed = || Err("out of memory".into());
+        let said =
+            |results: Vec<Result<(), AnyError>>| all_or_cause(results).map_err(|error| error.to_string());
+        let expected = Err("replica 2: out of memory".to_owned());
+        assert_eq!(said(vec![left(2), Ok(()), failed(), left(2)]), expected.clone().map(|()| vec![]));
+        assert_eq!(said(vec![left(2), left(2), failed(), failed()]), expected.map(|()| vec![]));
+        assert!(
+            said(vec![Ok(()), left(0)])
+                .is_err_and(|error| error.starts_with("replica 1: replica 0 has left"))
+        );
+        assert_eq!(said(vec![Ok(()), Ok(())]), Ok(vec![(), ()]));
+    }
+
+    #[test]
+    fn a_replica_that_differs_is_named() {
+        let of = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        let joined = |name, all: &[&[f32]]| {
+            let all: Vec<_> = all.iter().map(|values| of(values)).collect();
+            joined(name, &all).map_err(|error| error.to_string())
+        };
+        assert_eq!(joined("y", &[&[1.0, 2.0], &[], &[3.0]]), Ok(vec![1.0, 2.0, 3.0]));
+        assert_eq!(joined("batch_mean", &[&[1.0], &[1.0]]), Ok(vec![1.0]));
+        let expected = Err("batch_mean of replica 2 differs from that of replica 0".to_owned());
+        assert_eq!(joined("batch_mean", &[&[1.0], &[1.0], &[1.5], &[1.0]]), expected);
+    }
 }

@@ -1,12 +1,11 @@
 //! What the passes are given, and how right their results are.
 
-use anyhow::Context as _;
 use fastrand::Rng;
 use wgpu_batchnorm::reference::{self, Parameters, Problem};
 use wgpu_batchnorm::{Layout, Options, Shape};
+use wgpu_batchnorm_measure::accuracy::{Accuracy, Bounds, Worst, channel_of};
 
 const SEED: u64 = 0x5eed;
-const EPSILON: f64 = 1.0 / (1 << 24) as f64;
 /// Elements that are compared with the reference at most: whole channels, the first and the last among them.
 const MOST_CHECKED: usize = 1 << 18;
 
@@ -63,32 +62,13 @@ impl Inputs {
         let problem = Problem::new(shape, parameters, reference::Source::Batch);
         let forward = reference::forward(&problem, &x)?;
         let backward = reference::backward(&problem, &x, &dy)?;
-        let statistics = &forward.groups.first().context("the reference has no statistics")?.statistics;
-
-        let mut worst = [0.0f64; 2];
-        let (y, dx) = (gather(y), gather(dx));
-        let m = (samples * spatial) as f64;
-        for c in 0..count {
-            let elements =
-                || (0..samples).flat_map(move |n| (n * count + c) * spatial..(n * count + c + 1) * spatial);
-            let largest = |of: &dyn Fn(usize) -> f64| elements().map(of).fold(0.0, f64::max);
-            let sum = |of: &dyn Fn(usize) -> f64| elements().map(of).sum::<f64>();
-            let x_hat =
-                |i: usize| ((f64::from(x[i]) - statistics.mean[c]) * statistics.inverse_sigma[c]).abs();
-            let d = |i: usize| f64::from(dy[i]).abs();
-            let (weight, bias) = (f64::from(weight[c]).abs(), f64::from(bias[c]).abs());
-            let of_y = 16.0 * EPSILON * (weight * largest(&x_hat) + bias);
-            let through = (sum(&d) + largest(&x_hat) * sum(&|i| d(i) * x_hat(i))) / m;
-            let of_dx = 32.0 * EPSILON * weight * statistics.inverse_sigma[c] * (largest(&d) + through);
-            let results = [(&y, &forward.y, of_y), (&dx, &backward.dx, of_dx)];
-            for (worst, (got, expected, bound)) in worst.iter_mut().zip(results) {
-                let error = |i: usize| (f64::from(got[i]) - expected[i]).abs();
-                // A NaN is the worst of all, and `max` would lose it.
-                let is_lost = elements().any(|i| error(i).is_nan());
-                *worst = if is_lost { f64::INFINITY } else { worst.max(largest(&error) / bound) };
-            }
-        }
-        Ok(worst)
+        let bounds = Bounds::new(&problem, &forward, [&x, &dy, &[]]);
+        let error = |result, got: &[f32], expected: &[f64], bounds: &[f64]| {
+            let mut worst = Worst::default();
+            worst.compare(result, expected, &gather(got), |i| bounds[channel_of(&shape, i)]);
+            Accuracy::from(worst).error_over_bound
+        };
+        Ok([error("y", y, &forward.y, &bounds.y()), error("dx", dx, &backward.dx, &bounds.dx())])
     }
 }
 

@@ -8,17 +8,17 @@ use inputs::Inputs;
 use serde::Serialize;
 pub use shapes::{MOST_ELEMENTS, shapes};
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BoundOperation, Context, ForwardTensors, Layout, Mode, Options,
-    RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
+    Accumulation, BackwardTensors, BatchNorm, BoundOperation, BufferRange, Context, DestroyOnDrop,
+    ForwardTensors, Layout, Mode, Options, RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
 };
 use wgpu_batchnorm_measure::copy::Copier;
 use wgpu_batchnorm_measure::timer::Timer;
 use wgpu_batchnorm_report::chart::{Bar, BarChart, BarGroup, ChartError};
 use wgpu_batchnorm_report::{Summary, unit};
 
-/// A browser's clocks tick in tenths of a millisecond, and its answers take some.
+/// A browser's clocks tick in tenths of a millisecond.
 const LEAST_SECONDS: f64 = 0.02;
-const MOST_REPEATS: f64 = 400.0;
+const MOST_REPEATS: u32 = 1 << 12;
 const REPETITIONS: usize = 7;
 /// A read and a write.
 const COPY_MOVES: f64 = 2.0;
@@ -125,9 +125,7 @@ impl<'a> Timed<'a> {
     /// Runs it until it is warm, and decides how often a measurement repeats it.
     async fn warm_up(&mut self, timer: &Timer) -> anyhow::Result<()> {
         timer.time(1, &*self.record).await?;
-        let seconds = timer.time(1, &*self.record).await?;
-        // A clock of tenths of milliseconds may say 0.
-        self.repeats = (LEAST_SECONDS / seconds.max(1e-6)).ceil().clamp(1.0, MOST_REPEATS) as u32;
+        self.repeats = timer.repeats(LEAST_SECONDS, MOST_REPEATS, &*self.record).await?;
         Ok(())
     }
 }
@@ -199,6 +197,8 @@ struct Subject {
     y: Tensor,
     /// Of y and dx, the largest error over its bound.
     errors: [f64; 2],
+    /// The tensors of both passes.
+    _made: DestroyOnDrop,
 }
 
 impl Subject {
@@ -208,10 +208,17 @@ impl Subject {
         let (x, dy) =
             (Tensor::upload(context, shape, &inputs.x)?, Tensor::upload(context, shape, &inputs.dy)?);
         let (y, dx) = (Tensor::zeros(context, shape)?, Tensor::zeros(context, shape)?);
-        let vector = |values: &[f32]| Vector::upload(context, values).map(|vector| vector.range().clone());
+        let made = DestroyOnDrop::default();
+        made.add([&x, &dy, &y, &dx].map(Tensor::range));
+        let vector = |values: &[f32]| -> anyhow::Result<BufferRange> {
+            let vector = Vector::upload(context, values)?;
+            made.add([vector.range()]);
+            Ok(vector.range().clone())
+        };
         let zeros = vec![0.0; shape.channels()];
         let running = RunningStatistics::upload(context, &RunningValues::start(shape.channels()))?;
         let saved = batch_norm.saved_statistics(&shape)?;
+        made.add(running.ranges().into_iter().chain([saved.range()]));
         let range = |tensor: &Tensor| tensor.range().clone();
         let forward = ForwardTensors {
             weight: Some(vector(&inputs.weight)?),
@@ -233,7 +240,7 @@ impl Subject {
         backward.record(&mut encoder)?;
         context.queue().submit([encoder.finish()]);
         let errors = inputs.errors(&y.download().await?, &dx.download().await?)?;
-        Ok(Self { forward, backward, x, y, errors })
+        Ok(Self { forward, backward, x, y, errors, _made: made })
     }
 }
 

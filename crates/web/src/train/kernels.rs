@@ -1,5 +1,6 @@
 //! The kernels of this page: layers as simple as can be, besides the library's batch normalization.
 
+use super::memory::Memory;
 use wgpu_batchnorm::{BatchNormError, BoundOperation, BufferRange, wgpu};
 
 /// Invocations of a workgroup, in all kernels but those of `observe.wgsl`.
@@ -71,16 +72,17 @@ impl Kernels {
         }
     }
 
-    /// A kernel with a uniform of these words and these ranges, by the numbers of their bindings, and an invocation
-    /// for each of `invocations`.
+    /// A kernel with a uniform of these words, made in `memory`, and these ranges, by the numbers of their bindings, and an
+    /// invocation for each of `invocations`.
     pub(super) fn bind(
         &self,
+        memory: &Memory,
         pipeline: &wgpu::ComputePipeline,
         uniform: &[u32],
         ranges: &[(u32, &BufferRange)],
         invocations: usize,
     ) -> Operation {
-        let uniform = self.filled("uniform", uniform, wgpu::BufferUsages::UNIFORM);
+        let uniform = memory.filled("uniform", uniform, wgpu::BufferUsages::UNIFORM);
         let entry = wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() };
         self.bind_entries(pipeline, Some(entry), ranges, (invocations as u32).div_ceil(LANES))
     }
@@ -103,22 +105,5 @@ impl Kernels {
         let descriptor = wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries };
         let bindings = self.device.create_bind_group(&descriptor);
         Operation::Kernel { pipeline: pipeline.clone(), bindings, workgroups }
-    }
-
-    /// A buffer of zeros for so many words, which every kernel can use.
-    pub(super) fn empty(&self, label: &str, words: usize) -> wgpu::Buffer {
-        self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size: size_of::<u32>() as u64 * words as u64,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        })
-    }
-
-    /// A buffer that holds these words.
-    pub(super) fn filled(&self, label: &str, words: &[u32], usage: wgpu::BufferUsages) -> wgpu::Buffer {
-        use wgpu::util::{BufferInitDescriptor, DeviceExt as _};
-        let contents = bytemuck::cast_slice(words);
-        self.device.create_buffer_init(&BufferInitDescriptor { label: Some(label), contents, usage })
     }
 }

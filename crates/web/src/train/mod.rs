@@ -7,29 +7,31 @@
 
 mod charts;
 mod kernels;
+mod memory;
 mod network;
 mod passes;
 mod settings;
 
 pub use charts::Charts;
-pub use network::WIDTH;
-pub use settings::{Arrangement, Function, Settings, SettingsError};
+pub use network::{LayerValues, WIDTH};
+pub use settings::{Activation, Arrangement, Settings, SettingsError};
 
 use crate::digits::{Digits, DigitsError};
 use fastrand::Rng;
 use kernels::{Kernels, Operation};
+use memory::Memory;
 use network::Network;
 use passes::{Batch, Binder, Observed};
 use thiserror::Error;
 use wgpu_batchnorm::{
-    BatchNormError, Context, DeviceError, Layout, OptionsError, Shape, ShapeError, Tensor, wgpu,
+    BatchNormError, Context, DeviceError, Layout, OptionsError, Shape, ShapeError, Tensor, UploadError, wgpu,
 };
 
 /// Bins of a histogram.
 pub(crate) const BINS: usize = 32;
 /// Of the histograms.
 pub(crate) const RANGE: (f64, f64) = (-3.0, 3.0);
-/// Steps from one look at the held-out images to the next.
+/// Steps from one look at the test set to the next.
 const EVALUATED_EVERY: usize = 20;
 /// Steps whose losses are averaged where they are shown.
 pub const SMOOTHED: usize = 20;
@@ -53,6 +55,9 @@ pub enum TrainError {
     /// A shape is none.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The parameters did not become a tensor.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -67,8 +72,8 @@ pub struct Progress {
     pub norms: Vec<f32>,
     /// Of each hidden layer the share of its outputs in each bin, in the last step.
     pub histograms: Vec<Vec<f32>>,
-    /// The share of the held-out images that it recognized when it was last asked.
-    pub accuracy: Option<f32>,
+    /// The share of the test set that it recognized when it was last asked.
+    pub test_accuracy: Option<f32>,
 }
 
 /// The two networks and all they train with.
@@ -77,7 +82,9 @@ pub struct Trainer {
     kernels: Kernels,
     settings: Settings,
     train: Digits,
-    held_out: Digits,
+    test: Digits,
+    /// Of the last step.
+    batch: Digits,
     /// With batch normalization, and without.
     networks: [Network; 2],
     bound: Bound,
@@ -92,14 +99,14 @@ pub struct Trainer {
 /// What is bound for a batch size and a depth.
 struct Bound {
     batch: Batch,
-    /// The learning rate.
-    rate: wgpu::Buffer,
+    learning_rate: wgpu::Buffer,
     training: [Vec<Operation>; 2],
     evaluation: [Vec<Operation>; 2],
     observations: Tensor,
     observed: [Observed; 2],
-    /// Of the held-out images.
+    /// Of the test set.
     evaluated: [Observed; 2],
+    _memory: Memory,
 }
 
 impl Trainer {
@@ -110,9 +117,9 @@ impl Trainer {
     pub fn new(context: &Context, settings: Settings) -> Result<Self, TrainError> {
         settings.validate()?;
         let kernels = Kernels::new(context.device());
-        let [train, held_out] = Digits::load()?;
-        let networks = networks(context, &kernels, &settings)?;
-        let bound = bind(context, &kernels, &settings, &networks, &held_out)?;
+        let [train, test] = Digits::load()?;
+        let networks = networks(context, &settings)?;
+        let bound = bind(context, &kernels, &settings, &networks, &test)?;
         Ok(Self {
             context: context.clone(),
             order: (0..train.len()).collect(),
@@ -120,7 +127,8 @@ impl Trainer {
             kernels,
             settings,
             train,
-            held_out,
+            test,
+            batch: Digits::default(),
             networks,
             bound,
             rng: Rng::with_seed(SEED),
@@ -144,6 +152,30 @@ impl Trainer {
         &self.progress
     }
 
+    /// The images of the last step.
+    pub fn batch(&self) -> &Digits {
+        &self.batch
+    }
+
+    /// The parameters of each layer, the output layer's last: of the network with batch normalization, and of the one
+    /// without.
+    ///
+    /// # Errors
+    /// [`TrainError::Device`] if the device fails.
+    pub async fn parameters(&self) -> Result<[Vec<LayerValues>; 2], TrainError> {
+        let [with, without] = &self.networks;
+        Ok([with.values(&with.parameters).await?, without.values(&without.parameters).await?])
+    }
+
+    /// The gradients of the last step's loss with respect to the [`parameters`](Trainer::parameters) before it.
+    ///
+    /// # Errors
+    /// [`TrainError::Device`] if the device fails.
+    pub async fn gradients(&self) -> Result<[Vec<LayerValues>; 2], TrainError> {
+        let [with, without] = &self.networks;
+        Ok([with.values(&with.gradients).await?, without.values(&without.gradients).await?])
+    }
+
     /// Goes on with other settings. Another depth makes other networks, which begin anew; everything else is changed
     /// under the feet of those that there are.
     ///
@@ -156,7 +188,7 @@ impl Trainer {
         }
         let bound_for = Settings { learning_rate: settings.learning_rate, ..self.settings };
         if settings != bound_for {
-            self.bound = bind(&self.context, &self.kernels, &settings, &self.networks, &self.held_out)?;
+            self.bound = bind(&self.context, &self.kernels, &settings, &self.networks, &self.test)?;
         }
         self.settings = settings;
         Ok(())
@@ -168,8 +200,8 @@ impl Trainer {
     /// As [`Trainer::set`].
     pub fn restart(&mut self, settings: Settings) -> Result<(), TrainError> {
         settings.validate()?;
-        let networks = networks(&self.context, &self.kernels, &settings)?;
-        self.bound = bind(&self.context, &self.kernels, &settings, &networks, &self.held_out)?;
+        let networks = networks(&self.context, &settings)?;
+        self.bound = bind(&self.context, &self.kernels, &settings, &networks, &self.test)?;
         (self.networks, self.settings) = (networks, settings);
         (self.rng, self.used, self.steps) = (Rng::with_seed(SEED), self.train.len(), 0);
         self.order = (0..self.train.len()).collect();
@@ -182,10 +214,10 @@ impl Trainer {
     /// # Errors
     /// [`TrainError`] if the device fails.
     pub async fn step(&mut self) -> Result<(), TrainError> {
-        let images = next(self);
-        self.bound.batch.write(self.context.queue(), &images);
-        let rate = self.settings.learning_rate.to_bits();
-        self.context.queue().write_buffer(&self.bound.rate, 0, bytemuck::bytes_of(&rate));
+        self.batch = next(self);
+        let (queue, learning_rate) = (self.context.queue(), self.settings.learning_rate);
+        self.bound.batch.write(queue, &self.batch);
+        queue.write_buffer(&self.bound.learning_rate, 0, bytemuck::bytes_of(&learning_rate));
         self.steps += 1;
         let evaluates = self.steps == 1 || self.steps.is_multiple_of(EVALUATED_EVERY);
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("step") };
@@ -217,7 +249,7 @@ impl Progress {
         self.histograms = (0..depth).map(|layer| piece(observed.bins_of(layer), BINS).collect()).collect();
         if evaluates {
             let recognized: f32 = piece(evaluated.results, 2 * evaluated.rows).skip(1).step_by(2).sum();
-            self.accuracy = Some(recognized / evaluated.rows as f32);
+            self.test_accuracy = Some(recognized / evaluated.rows as f32);
         }
     }
 
@@ -230,18 +262,18 @@ impl Progress {
 
 /// The next images, in an order that is drawn anew for each epoch. The last ones of an epoch fill no batch.
 fn next(trainer: &mut Trainer) -> Digits {
-    let batch = trainer.settings.batch;
-    if trainer.used + batch > trainer.order.len() {
+    let batch_size = trainer.settings.batch_size;
+    if trainer.used + batch_size > trainer.order.len() {
         trainer.rng.shuffle(&mut trainer.order);
         trainer.used = 0;
     }
-    let images = trainer.train.batch(&trainer.order[trainer.used..trainer.used + batch]);
-    trainer.used += batch;
+    let images = trainer.train.batch(&trainer.order[trainer.used..trainer.used + batch_size]);
+    trainer.used += batch_size;
     images
 }
 
-fn networks(context: &Context, kernels: &Kernels, settings: &Settings) -> Result<[Network; 2], TrainError> {
-    let network = |normalized| Network::new(context, kernels, settings.depth, normalized, SEED);
+fn networks(context: &Context, settings: &Settings) -> Result<[Network; 2], TrainError> {
+    let network = |normalized| Network::new(context, settings.depth, normalized, SEED);
     Ok([network(true)?, network(false)?])
 }
 
@@ -250,21 +282,25 @@ fn bind(
     kernels: &Kernels,
     settings: &Settings,
     networks: &[Network; 2],
-    held_out: &Digits,
+    test: &Digits,
 ) -> Result<Bound, TrainError> {
-    let Settings { depth, batch, .. } = *settings;
-    let first = Observed::new(0, batch, depth);
-    let second = Observed::new(first.end, batch, depth);
-    let first_evaluated = Observed::new(second.end, held_out.len(), 0);
-    let second_evaluated = Observed::new(first_evaluated.end, held_out.len(), 0);
+    let Settings { depth, batch_size, .. } = *settings;
+    let memory = Memory::new(context.device());
+    let first = Observed::new(0, batch_size, depth);
+    let second = Observed::new(first.end, batch_size, depth);
+    let first_evaluated = Observed::new(second.end, test.len(), 0);
+    let second_evaluated = Observed::new(first_evaluated.end, test.len(), 0);
     let words = Shape::new(&[1, second_evaluated.end], Layout::ChannelsLast)?;
     let observations = Tensor::zeros(context, words)?;
-    let (batch, images) = (Batch::new(kernels, batch), Batch::new(kernels, held_out.len()));
-    images.write(context.queue(), held_out);
-    let rate = kernels.filled("rate", &[0], wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
+    memory.keep([observations.range()]);
+    let (batch, images) = (Batch::new(&memory, batch_size), Batch::new(&memory, test.len()));
+    images.write(context.queue(), test);
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let learning_rate = memory.filled("learning_rate", &[0], usage);
     let bind = |network, batch, observed| Binder {
         context,
         kernels,
+        memory: &memory,
         settings,
         network,
         batch,
@@ -274,17 +310,18 @@ fn bind(
     let [with, without] = networks;
     Ok(Bound {
         training: [
-            bind(with, &batch, first).training(&rate)?,
-            bind(without, &batch, second).training(&rate)?,
+            bind(with, &batch, first).training(&learning_rate)?,
+            bind(without, &batch, second).training(&learning_rate)?,
         ],
         evaluation: [
             bind(with, &images, first_evaluated).evaluation()?,
             bind(without, &images, second_evaluated).evaluation()?,
         ],
         batch,
-        rate,
+        learning_rate,
         observed: [first, second],
         evaluated: [first_evaluated, second_evaluated],
         observations,
+        _memory: memory,
     })
 }

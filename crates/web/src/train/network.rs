@@ -1,10 +1,13 @@
 //! A network's parameters: hidden layers of [`WIDTH`] units and an output layer, all in one buffer, with their gradients
 //! in another.
 
-use super::kernels::Kernels;
+use super::TrainError;
+use super::memory::Memory;
 use crate::digits::{CLASSES, PIXELS};
 use fastrand::Rng;
-use wgpu_batchnorm::{BufferRange, Context, DeviceError, RunningStatistics, RunningValues, wgpu};
+use wgpu_batchnorm::{
+    BufferRange, Context, DeviceError, Layout, RunningStatistics, RunningValues, Shape, Tensor, wgpu,
+};
 
 /// Units of a hidden layer.
 pub const WIDTH: usize = 64;
@@ -28,22 +31,22 @@ impl Places {
         [self.weight as u32, (self.inputs * self.outputs) as u32]
     }
 
-    pub(super) fn weight(&self, buffer: &wgpu::Buffer) -> BufferRange {
-        words(buffer, self.weight, self.inputs * self.outputs)
+    pub(super) fn weight(&self, of: &Tensor) -> BufferRange {
+        words(&of.range().buffer, self.weight, self.inputs * self.outputs)
     }
 
-    pub(super) fn bias(&self, buffer: &wgpu::Buffer) -> BufferRange {
-        words(buffer, self.bias, self.outputs)
+    pub(super) fn bias(&self, of: &Tensor) -> BufferRange {
+        words(&of.range().buffer, self.bias, self.outputs)
     }
 
     /// γ of the batch normalization.
-    pub(super) fn scale(&self, buffer: &wgpu::Buffer) -> BufferRange {
-        words(buffer, self.scale, self.outputs)
+    pub(super) fn scale(&self, of: &Tensor) -> BufferRange {
+        words(&of.range().buffer, self.scale, self.outputs)
     }
 
     /// β of the batch normalization.
-    pub(super) fn offset(&self, buffer: &wgpu::Buffer) -> BufferRange {
-        words(buffer, self.offset, self.outputs)
+    pub(super) fn offset(&self, of: &Tensor) -> BufferRange {
+        words(&of.range().buffer, self.offset, self.outputs)
     }
 }
 
@@ -53,14 +56,28 @@ pub(super) fn words(buffer: &wgpu::Buffer, first: usize, count: usize) -> Buffer
     BufferRange::new(buffer, start..start + bytes)
 }
 
+/// The parameters of a layer, or the gradients of the loss with respect to them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerValues {
+    /// `[outputs, inputs]`.
+    pub weight: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+    /// γ of the batch normalization, `[outputs]`; used in hidden layers with batch normalization only.
+    pub scale: Vec<f32>,
+    /// β of the batch normalization, `[outputs]`; the same.
+    pub offset: Vec<f32>,
+}
+
 /// A network on the device.
 pub(super) struct Network {
     /// Of the hidden layers and, last, the output layer.
     pub(super) layers: Vec<Places>,
-    pub(super) parameters: wgpu::Buffer,
-    pub(super) gradients: wgpu::Buffer,
+    pub(super) parameters: Tensor,
+    pub(super) gradients: Tensor,
     /// Of each hidden layer; none without batch normalization.
     pub(super) running: Vec<RunningStatistics>,
+    _memory: Memory,
 }
 
 impl Network {
@@ -68,11 +85,10 @@ impl Network {
     /// 1. The same seed gives the same weights, with batch normalization and without.
     pub(super) fn new(
         context: &Context,
-        kernels: &Kernels,
         depth: usize,
         normalized: bool,
         seed: u64,
-    ) -> Result<Self, DeviceError> {
+    ) -> Result<Self, TrainError> {
         let mut next = 0;
         let mut place = |words: usize| {
             next += words.next_multiple_of(ALIGNMENT);
@@ -101,20 +117,31 @@ impl Network {
             weights.for_each(|value| *value = deviation * normal(&mut rng));
             values.iter_mut().skip(*scale).take(*outputs).for_each(|value| *value = 1.0);
         }
-        let bits: Vec<u32> = values.iter().map(|value| value.to_bits()).collect();
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let running = || RunningStatistics::upload(context, &RunningValues::start(WIDTH));
-        Ok(Self {
-            layers,
-            parameters: kernels.filled("parameters", &bits, usage),
-            gradients: kernels.empty("gradients", next),
-            running: (0..if normalized { depth } else { 0 }).map(|_| running()).collect::<Result<_, _>>()?,
-        })
+        let memory = Memory::new(context.device());
+        let running = || -> Result<_, DeviceError> {
+            let running = RunningStatistics::upload(context, &RunningValues::start(WIDTH))?;
+            memory.keep(running.ranges());
+            Ok(running)
+        };
+        let running = (0..if normalized { depth } else { 0 }).map(|_| running()).collect::<Result<_, _>>()?;
+        let shape = Shape::new(&[1, next], Layout::ChannelsLast)?;
+        let (parameters, gradients) =
+            (Tensor::upload(context, shape, &values)?, Tensor::zeros(context, shape)?);
+        memory.keep([parameters.range(), gradients.range()]);
+        Ok(Self { layers, parameters, gradients, running, _memory: memory })
     }
 
-    /// The words of its parameters.
-    pub(super) fn words(&self) -> usize {
-        (self.parameters.size() / size_of::<f32>() as u64) as usize
+    /// What a tensor of the parameters' size holds of each layer.
+    pub(super) async fn values(&self, tensor: &Tensor) -> Result<Vec<LayerValues>, DeviceError> {
+        let values = tensor.download().await?;
+        let piece = |first: usize, count: usize| values.iter().skip(first).take(count).copied().collect();
+        let of = |places: &Places| LayerValues {
+            weight: piece(places.weight, places.inputs * places.outputs),
+            bias: piece(places.bias, places.outputs),
+            scale: piece(places.scale, places.outputs),
+            offset: piece(places.offset, places.outputs),
+        };
+        Ok(self.layers.iter().map(of).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a step records, bound once for a batch size: forward, loss, backward, update, and what is observed of it.
 
 use super::kernels::{Kernels, Operation};
+use super::memory::Memory;
 use super::network::{ALIGNMENT, Network, WIDTH, words};
 use super::{BINS, RANGE, Settings, TrainError};
 use crate::digits::{CLASSES, Digits, PIXELS};
@@ -20,8 +21,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(kernels: &Kernels, rows: usize) -> Self {
-        let (pixels, labels) = (kernels.empty("pixels", rows * PIXELS), kernels.empty("labels", rows));
+    pub(super) fn new(memory: &Memory, rows: usize) -> Self {
+        let (pixels, labels) = (memory.empty("pixels", rows * PIXELS), memory.empty("labels", rows));
         Self { rows, pixels, labels }
     }
 
@@ -66,6 +67,7 @@ impl Observed {
 pub(super) struct Binder<'a> {
     pub(super) context: &'a Context,
     pub(super) kernels: &'a Kernels,
+    pub(super) memory: &'a Memory,
     pub(super) settings: &'a Settings,
     pub(super) network: &'a Network,
     pub(super) batch: &'a Batch,
@@ -83,8 +85,8 @@ struct Hidden {
 }
 
 impl Binder<'_> {
-    /// A step of training.
-    pub(super) fn training(&self, rate: &wgpu::Buffer) -> Result<Vec<Operation>, TrainError> {
+    /// A step of training, with a learning rate that may change.
+    pub(super) fn training(&self, learning_rate: &wgpu::Buffer) -> Result<Vec<Operation>, TrainError> {
         let mut operations = Vec::new();
         let mut hidden = self.forward(Mode::TRAINING, &mut operations)?;
         let logits_gradient = self.loss(&hidden, &mut operations);
@@ -100,23 +102,33 @@ impl Binder<'_> {
             let (dweight, dbias) = (places.weight(gradients), places.bias(gradients));
             let ranges = [(1, &x), (5, &gradient), (7, &dweight), (8, &dbias)];
             let invocations = places.inputs / BLOCK * places.outputs.div_ceil(BLOCK);
-            operations.push(kernels.bind(&kernels.weight_gradient, &sizes, &ranges, invocations));
+            operations.push(self.bind(&kernels.weight_gradient, &sizes, &ranges, invocations));
             if let Some(below) = below {
                 let weight = places.weight(parameters);
                 let ranges = [(2, &weight), (5, &gradient), (6, &below.gradient)];
                 let invocations = self.batch.rows.div_ceil(BLOCK) * (places.inputs / BLOCK);
-                operations.push(kernels.bind(&kernels.input_gradient, &sizes, &ranges, invocations));
+                operations.push(self.bind(&kernels.input_gradient, &sizes, &ranges, invocations));
                 operations.extend(below.backward.take());
                 gradient = below.gradient.clone();
             }
         }
         self.observe(&hidden, &mut operations);
-        let (parameters, gradients) = (BufferRange::from(parameters), BufferRange::from(gradients));
-        let rate = wgpu::BindGroupEntry { binding: 0, resource: rate.as_entire_binding() };
-        let workgroups = (self.network.words() as u32).div_ceil(64);
-        let ranges = [(1, &parameters), (2, &gradients)];
-        operations.push(kernels.bind_entries(&kernels.update, Some(rate), &ranges, workgroups));
+        let learning_rate = wgpu::BindGroupEntry { binding: 0, resource: learning_rate.as_entire_binding() };
+        let workgroups = (parameters.shape().elements() as u32).div_ceil(64);
+        let ranges = [(1, parameters.range()), (2, gradients.range())];
+        operations.push(kernels.bind_entries(&kernels.update, Some(learning_rate), &ranges, workgroups));
         Ok(operations)
+    }
+
+    /// A kernel with a uniform of its own, see [`Kernels::bind`].
+    fn bind(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        uniform: &[u32],
+        ranges: &[(u32, &BufferRange)],
+        invocations: usize,
+    ) -> Operation {
+        self.kernels.bind(self.memory, pipeline, uniform, ranges, invocations)
     }
 
     /// What the network makes of the batch in evaluation, with its running statistics.
@@ -129,7 +141,7 @@ impl Binder<'_> {
 
     fn forward(&self, mode: Mode, operations: &mut Vec<Operation>) -> Result<Vec<Hidden>, TrainError> {
         let elements = self.batch.rows * WIDTH;
-        let full = |label| BufferRange::from(self.kernels.empty(label, elements));
+        let full = |label| BufferRange::from(self.memory.empty(label, elements));
         let mut hidden: Vec<Hidden> = Vec::new();
         for layer in 0..self.network.layers.len() - 1 {
             let (z, y, gradient) = (full("z"), full("y"), full("gradient"));
@@ -152,7 +164,7 @@ impl Binder<'_> {
         let sizes = [self.batch.rows as u32, places.inputs as u32, places.outputs as u32];
         let ranges = [(1, &x), (2, &weight), (3, &bias), (4, y)];
         let invocations = self.batch.rows.div_ceil(BLOCK) * places.outputs.div_ceil(BLOCK);
-        self.kernels.bind(&self.kernels.linear, &sizes, &ranges, invocations)
+        self.bind(&self.kernels.linear, &sizes, &ranges, invocations)
     }
 
     /// Adds the library's forward pass with its fused activation, and returns its backward pass.
@@ -163,7 +175,7 @@ impl Binder<'_> {
         [z, y, gradient]: [&BufferRange; 3],
         operations: &mut Vec<Operation>,
     ) -> Result<Operation, TrainError> {
-        let Network { layers, parameters, gradients, running } = self.network;
+        let Network { layers, parameters, gradients, running, .. } = self.network;
         let places = &layers[layer];
         let options = Options {
             activation: self.settings.activation.fused(),
@@ -173,6 +185,7 @@ impl Binder<'_> {
         let batch_norm = BatchNorm::new(self.context, options)?;
         let shape = Shape::new(&[self.batch.rows, WIDTH], Layout::ChannelsLast)?;
         let saved = batch_norm.saved_statistics(&shape)?;
+        self.memory.keep([saved.range()]);
         let forward = ForwardTensors {
             weight: Some(places.scale(parameters)),
             bias: Some(places.offset(parameters)),
@@ -195,20 +208,20 @@ impl Binder<'_> {
         let elements = self.batch.rows * WIDTH;
         let settings = [elements as u32, self.settings.activation as u32];
         let kernels = self.kernels;
-        operations.push(kernels.bind(&kernels.activation, &settings, &[(1, z), (2, y)], elements));
-        kernels.bind(&kernels.activation_gradient, &settings, &[(1, z), (3, gradient)], elements)
+        operations.push(self.bind(&kernels.activation, &settings, &[(1, z), (2, y)], elements));
+        self.bind(&kernels.activation_gradient, &settings, &[(1, z), (3, gradient)], elements)
     }
 
     /// Adds the output layer and the loss, and returns the gradient of the former's output.
     fn loss(&self, hidden: &[Hidden], operations: &mut Vec<Operation>) -> BufferRange {
         let rows = self.batch.rows;
-        let full = |label| BufferRange::from(self.kernels.empty(label, rows * CLASSES));
+        let full = |label| BufferRange::from(self.memory.empty(label, rows * CLASSES));
         let (logits, gradient) = (full("logits"), full("gradient of the logits"));
         operations.push(self.linear(self.network.layers.len() - 1, hidden, &logits));
         let labels = BufferRange::from(&self.batch.labels);
         let results = words(&self.observations.range().buffer, self.observed.results, 2 * rows);
         let ranges = [(1, &logits), (2, &labels), (3, &gradient), (4, &results)];
-        operations.push(self.kernels.bind(&self.kernels.loss, &[rows as u32], &ranges, rows));
+        operations.push(self.bind(&self.kernels.loss, &[rows as u32], &ranges, rows));
         gradient
     }
 
@@ -221,14 +234,13 @@ impl Binder<'_> {
         for (layer, Hidden { y, .. }) in hidden.iter().enumerate() {
             let bins = words(buffer, self.observed.bins_of(layer), BINS);
             // One workgroup.
-            operations.push(kernels.bind(&kernels.histogram, &settings, &[(1, y), (2, &bins)], 1));
+            operations.push(self.bind(&kernels.histogram, &settings, &[(1, y), (2, &bins)], 1));
         }
         let Network { layers, gradients, .. } = self.network;
         let weights: Vec<u32> = layers.iter().flat_map(super::network::Places::weight_words).collect();
-        let weights = BufferRange::from(kernels.filled("weights", &weights, wgpu::BufferUsages::STORAGE));
-        let (gradients, norms) =
-            (BufferRange::from(gradients), words(buffer, self.observed.norms, layers.len()));
-        let ranges = [(3, &weights), (4, &gradients), (5, &norms)];
+        let weights = BufferRange::from(self.memory.filled("weights", &weights, wgpu::BufferUsages::STORAGE));
+        let norms = words(buffer, self.observed.norms, layers.len());
+        let ranges = [(3, &weights), (4, gradients.range()), (5, &norms)];
         operations.push(kernels.bind_entries(&kernels.norm, None, &ranges, layers.len() as u32));
     }
 }

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use thiserror::Error;
-use wgpu_batchnorm::{Activation, Order};
+use wgpu_batchnorm::Order;
 
 /// The activation of the hidden layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Function {
+pub enum Activation {
     /// max(0, v)
     Relu,
     /// v·sigmoid(v)
@@ -19,12 +19,13 @@ pub enum Function {
     Tanh,
 }
 
-impl Function {
+impl Activation {
     /// All of them, in the order of their numbers in `activation.wgsl`.
     pub const ALL: [Self; 4] = [Self::Relu, Self::Silu, Self::Sigmoid, Self::Tanh];
 
     /// The same in the library.
-    pub(super) fn fused(self) -> Activation {
+    pub(super) fn fused(self) -> wgpu_batchnorm::Activation {
+        use wgpu_batchnorm::Activation;
         match self {
             Self::Relu => Activation::Relu,
             Self::Silu => Activation::Silu,
@@ -60,11 +61,11 @@ pub struct Settings {
     /// Hidden layers. Another number begins anew.
     pub depth: usize,
     /// Images of a step.
-    pub batch: usize,
+    pub batch_size: usize,
     /// By which gradients are multiplied.
     pub learning_rate: f32,
     /// Of the hidden layers.
-    pub activation: Function,
+    pub activation: Activation,
     /// Of the network with batch normalization.
     pub arrangement: Arrangement,
 }
@@ -80,16 +81,19 @@ pub enum SettingsError {
     },
     /// Too few or too many images.
     #[error(
-        "the batch has {actual} images, expected {} to {}: statistics of a batch need two or more",
-        Settings::BATCHES.start(),
-        Settings::BATCHES.end()
+        "batch_size is {actual}, expected {} to {}: statistics of a batch need two or more",
+        Settings::BATCH_SIZES.start(),
+        Settings::BATCH_SIZES.end()
     )]
-    Batch {
+    BatchSize {
         /// As given.
         actual: usize,
     },
     /// The learning rate makes no sense.
-    #[error("the learning rate is {actual}, expected a number above 0 and up to {}", Settings::MOST_RATE)]
+    #[error(
+        "the learning rate is {actual}, expected a number above 0 and up to {}",
+        Settings::MAX_LEARNING_RATE
+    )]
     LearningRate {
         /// As given.
         actual: f32,
@@ -100,9 +104,9 @@ impl Settings {
     /// Hidden layers that there may be.
     pub const DEPTHS: RangeInclusive<usize> = 1..=12;
     /// Images that a step may have.
-    pub const BATCHES: RangeInclusive<usize> = 2..=256;
+    pub const BATCH_SIZES: RangeInclusive<usize> = 2..=256;
     /// The largest learning rate.
-    pub const MOST_RATE: f32 = 10.0;
+    pub const MAX_LEARNING_RATE: f32 = 10.0;
 
     /// Whether all are in their ranges.
     ///
@@ -112,11 +116,11 @@ impl Settings {
         if !Self::DEPTHS.contains(&self.depth) {
             return Err(SettingsError::Depth { actual: self.depth });
         }
-        if !Self::BATCHES.contains(&self.batch) {
-            return Err(SettingsError::Batch { actual: self.batch });
+        if !Self::BATCH_SIZES.contains(&self.batch_size) {
+            return Err(SettingsError::BatchSize { actual: self.batch_size });
         }
         // Not NaN either.
-        if !(self.learning_rate > 0.0 && self.learning_rate <= Self::MOST_RATE) {
+        if !(self.learning_rate > 0.0 && self.learning_rate <= Self::MAX_LEARNING_RATE) {
             return Err(SettingsError::LearningRate { actual: self.learning_rate });
         }
         Ok(())
@@ -127,9 +131,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             depth: 6,
-            batch: 32,
+            batch_size: 32,
             learning_rate: 0.1,
-            activation: Function::Relu,
+            activation: Activation::Relu,
             arrangement: Arrangement::NormalizationFirst,
         }
     }
@@ -141,10 +145,10 @@ mod tests {
 
     #[test]
     fn settings_are_read_and_checked() -> Result<(), serde_json::Error> {
-        let text = r#"{"depth": 3, "batch": 32, "learning_rate": 0.05, "activation": "tanh",
+        let text = r#"{"depth": 3, "batch_size": 32, "learning_rate": 0.05, "activation": "tanh",
                        "arrangement": "activation_first"}"#;
         let settings: Settings = serde_json::from_str(text)?;
-        assert_eq!(settings.activation, Function::Tanh);
+        assert_eq!(settings.activation, Activation::Tanh);
         assert_eq!(settings.validate(), Ok(()));
         assert_eq!(Settings::default().validate(), Ok(()));
         assert!(serde_json::from_str::<Settings>(r#"{"depth": 3}"#).is_err());
@@ -156,7 +160,7 @@ mod tests {
         let good = Settings::default();
         let refused = [
             (Settings { depth: 0, ..good }, "depth is 0"),
-            (Settings { batch: 1, ..good }, "the batch has 1 images"),
+            (Settings { batch_size: 1, ..good }, "batch_size is 1"),
             (Settings { learning_rate: f32::NAN, ..good }, "the learning rate is NaN"),
             (Settings { learning_rate: 0.0, ..good }, "the learning rate is 0"),
         ];

@@ -1,7 +1,6 @@
 //! What each pass should leave, and how far off it may be.
 
-use super::scale::Bounds;
-use super::{EPSILON, Judge, widened};
+use super::{Bounds, EPSILON, Judge, widened};
 use crate::bench::config::EPS;
 use crate::bench::row::Pass;
 use wgpu_batchnorm::Mode;

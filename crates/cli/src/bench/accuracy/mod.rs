@@ -1,55 +1,40 @@
 //! Whether results are right: each is compared with the f64 reference, by the bounds of the oracle cases.
 //!
-//! With ε = 2⁻²⁴, m = N·S, u what is normalized (x, or act(x) with the activation before), d = │dy│ (after an
-//! activation, times its slope or 1/4), and maxima and sums over one channel and ghost batch, a result may
-//! be off by
+//! Most bounds are those of [`wgpu_batchnorm_measure::accuracy`]. With ε, u and p as there, the others are
 //!
 //! | result | bound |
 //! |---|---|
-//! | y | 16ε·k·(max│γ·x̂│ + │β│ + max│residual│) + p·12ε·│γ│/σ·max│u│ |
 //! | batch mean | 8ε·(σ + p·max│u│) + 2ε·│mean│ |
 //! | batch variance | 2·10⁻⁶·variance + p·8ε·σ·max│u│ |
 //! | running mean | 8ε·(σ + p·max│u│) + 4ε·(│before│ + │batch mean│), for each ghost batch |
 //! | running variance | 4·10⁻⁶·(before + batch variance) + p·8ε·σ·max│u│, for each ghost batch |
-//! | dweight | 8ε·l·(Σd·│x̂│ + Σd) |
-//! | dbias | 8ε·l·Σd |
-//! | dx | 32ε·l·│γ│/σ·(max d + b·(Σd/m + max│x̂│·Σd·│x̂│/m))·(p: max│act′│ + 1/4) |
-//! | dresidual | 66ε·max│dy│ |
-//! | dmean, dvariance | those of dbias times 5/4·│γ│/σ, and of dweight times 5/8·│γ│/σ² |
-//! | dx of moments | 32ε·(│dmean│ + 2·max│x − mean│·│dvariance│)/m |
 //! | grad_dy, grad_x | 256ε times the largest value expected |
-//! | grad_weight | 16ε·(Σ│dy·ddx│ + Σd + Σd·│x̂│)/σ |
 //! | scale, offset | 8ε·│scale│, 8ε·(│β│ + │mean·scale│) |
 //!
-//! where k = 3/2 and l = 3 with an activation and 1 without, p stands for an activation before, and b for
-//! statistics of the batch. What is stored in 16 bits may be off by its rounding too: relative 1.05·2⁻¹¹ and
-//! absolute 2⁻²⁴ for f16, relative 1.05·2⁻⁸ for bf16.
+//! What is stored in 16 bits may be off by its rounding too: relative 1.05·2⁻¹¹ and absolute 2⁻²⁴ for f16, relative
+//! 1.05·2⁻⁸ for bf16.
 //!
 //! Of a tensor with more than [`MOST_ELEMENTS`] elements some channels are checked, in full, because the
 //! reference takes minutes for the others: the first, the last, and as many evenly between them as fit.
 
 mod expected;
-mod scale;
 #[cfg(test)]
 mod tests;
-mod worst;
 
-pub(crate) use worst::Accuracy;
+pub(crate) use wgpu_batchnorm_measure::accuracy::Accuracy;
 
 use super::config::{Config, EPS};
-use super::data::{Data, channel_of};
+use super::data::Data;
 use super::row::Pass;
 use super::tensors::Results;
 use expected::{Expected, Extent};
-use scale::{Bounds, group_of};
 use std::borrow::Cow;
 use wgpu_batchnorm::reference::{self, Parameters, Problem, ReferenceError};
 use wgpu_batchnorm::{Activation, Dtype, Layout, Order, RunningValues, Shape, Source};
-use worst::Worst;
+use wgpu_batchnorm_measure::accuracy::{Bounds, EPSILON, Worst, channel_of, group_of};
 
 /// The most elements that are compared with the reference.
 const MOST_ELEMENTS: usize = 1 << 25;
-const EPSILON: f64 = 1.0 / (1 << 24) as f64;
 
 /// The inputs as far as they are checked.
 pub(crate) struct Judge<'a> {

@@ -11,7 +11,7 @@ struct Settings { elements: u32, function: u32 }
 
 fn logistic(v: f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
-// The functions in the order of `Function` in settings.rs; NaN stays NaN, and tanh overflows nowhere in this form.
+// The functions in the order of `Activation` in settings.rs; NaN stays NaN, and tanh overflows nowhere in this form.
 fn value(v: f32) -> f32 {
     switch settings.function {
         case 0u: { return select(v, 0.0, v <= 0.0); }

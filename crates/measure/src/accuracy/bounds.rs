@@ -1,7 +1,6 @@
 //! How large the quantities are that enter the results, and the bounds that follow from them.
 
-use super::EPSILON;
-use crate::bench::data::channel_of;
+use super::{EPSILON, channel_of};
 use wgpu_batchnorm::reference::{Forward, Problem, Source, activate, activation_gradient};
 use wgpu_batchnorm::{Activation, Layout, Order, Shape};
 
@@ -22,8 +21,8 @@ struct Scale {
     count: f64,
 }
 
-/// Bounds, each for all ghost batches and channels: those of the first batch come first.
-pub(super) struct Bounds<'a> {
+/// Bounds of what a pass leaves, each for all ghost batches and channels: those of the first batch come first.
+pub struct Bounds<'a> {
     problem: &'a Problem<'a>,
     forward: &'a Forward,
     scales: Vec<Scale>,
@@ -34,7 +33,9 @@ pub(super) struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    pub(super) fn new(problem: &'a Problem<'a>, forward: &'a Forward, [x, dy, extra]: [&[f32]; 3]) -> Self {
+    /// The bounds for this problem, what the reference makes of it forward, and x, dy and a second tensor of x's size: the
+    /// residual, or ddx, or empty.
+    pub fn new(problem: &'a Problem<'a>, forward: &'a Forward, [x, dy, extra]: [&[f32]; 3]) -> Self {
         let has = problem.activation != Activation::None;
         let pre = has && problem.order == Order::Pre;
         let (shape, channels) = (&problem.shape, problem.shape.channels());
@@ -88,12 +89,13 @@ impl<'a> Bounds<'a> {
         (0..channels).map(|c| each.iter().skip(c).step_by(channels).sum()).collect()
     }
 
-    /// What an activation before adds, where it rounds u.
-    pub(super) fn edge(&self) -> Vec<f64> {
+    /// ε times the largest │u│, where an activation before rounds u, and 0 without.
+    pub fn edge(&self) -> Vec<f64> {
         self.each(|scale, _, _, _| if self.pre { scale.max_u } else { 0.0 })
     }
 
-    pub(super) fn y(&self) -> Vec<f64> {
+    /// Of y.
+    pub fn y(&self) -> Vec<f64> {
         self.each(|scale, gain, sigma, c| {
             let bias = self.problem.parameters.bias.map_or(0.0, |bias| bias[c].abs().into());
             let edge = if self.pre { 12.0 * gain * scale.max_u } else { 0.0 };
@@ -101,7 +103,8 @@ impl<'a> Bounds<'a> {
         })
     }
 
-    pub(super) fn dx(&self) -> Vec<f64> {
+    /// Of dx.
+    pub fn dx(&self) -> Vec<f64> {
         let batch = self.problem.source == Source::Batch;
         self.each(|scale, gain, _, _| {
             let Scale { max_d, max_x_hat, sum_d, sum_d_x_hat, count, .. } = scale;
@@ -111,43 +114,49 @@ impl<'a> Bounds<'a> {
         })
     }
 
-    pub(super) fn dresidual(&self) -> Vec<f64> {
+    /// Of dresidual.
+    pub fn dresidual(&self) -> Vec<f64> {
         self.each(|scale, _, _, _| 66.0 * scale.max_dy)
     }
 
-    pub(super) fn dweight(&self) -> Vec<f64> {
+    /// Of dweight.
+    pub fn dweight(&self) -> Vec<f64> {
         self.total(|scale, _, _, _| 8.0 * self.factors[1] * (scale.sum_d + scale.sum_d_x_hat))
     }
 
-    pub(super) fn dbias(&self) -> Vec<f64> {
+    /// Of dbias.
+    pub fn dbias(&self) -> Vec<f64> {
         self.total(|scale, _, _, _| 8.0 * self.factors[1] * scale.sum_d)
     }
 
-    pub(super) fn dmean(&self) -> Vec<f64> {
+    /// Of dmean.
+    pub fn dmean(&self) -> Vec<f64> {
         self.total(|scale, gain, _, _| 10.0 * self.factors[1] * gain * scale.sum_d)
     }
 
-    pub(super) fn dvariance(&self) -> Vec<f64> {
+    /// Of dvariance.
+    pub fn dvariance(&self) -> Vec<f64> {
         self.total(|scale, gain, sigma, _| {
             5.0 * self.factors[1] * gain / sigma * (scale.sum_d + scale.sum_d_x_hat)
         })
     }
 
     /// Of (dmean + 2·(x − mean)·dvariance)/m.
-    pub(super) fn moments_backward(&self, dmean: &[f32], dvariance: &[f32]) -> Vec<f64> {
+    pub fn moments_backward(&self, dmean: &[f32], dvariance: &[f32]) -> Vec<f64> {
         self.each(|scale, _, sigma, c| {
             let along = 2.0 * scale.max_x_hat * sigma * f64::from(dvariance[c]).abs();
             32.0 * (f64::from(dmean[c]).abs() + along) / scale.count.max(1.0)
         })
     }
 
-    pub(super) fn grad_weight(&self) -> Vec<f64> {
+    /// Of grad_weight.
+    pub fn grad_weight(&self) -> Vec<f64> {
         self.total(|scale, _, sigma, _| 16.0 * (scale.sum_dy_extra + scale.sum_d + scale.sum_d_x_hat) / sigma)
     }
 }
 
 /// The ghost batch of an element.
-pub(super) fn group_of(problem: &Problem<'_>, index: usize) -> usize {
+pub fn group_of(problem: &Problem<'_>, index: usize) -> usize {
     let sample = index / (problem.shape.channels() * problem.shape.spatial());
     problem.ghost_batch.map_or(0, |samples| sample / samples)
 }

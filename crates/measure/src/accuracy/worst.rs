@@ -5,11 +5,13 @@ use std::fmt;
 
 /// The worst of the results of one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Accuracy {
+pub struct Accuracy {
     /// Its largest error, in units of its bound; infinite (in JSON `null`) if it is no number.
-    pub(crate) error_over_bound: f64,
-    pub(crate) result: &'static str,
-    pub(crate) passed: bool,
+    pub error_over_bound: f64,
+    /// Which result that is.
+    pub result: &'static str,
+    /// Whether it is within its bound.
+    pub passed: bool,
 }
 
 impl fmt::Display for Accuracy {
@@ -22,11 +24,11 @@ impl fmt::Display for Accuracy {
 
 /// The largest error over its bound so far, and whose it is.
 #[derive(Default)]
-pub(crate) struct Worst(Option<(f64, &'static str)>);
+pub struct Worst(Option<(f64, &'static str)>);
 
 impl Worst {
     /// Compares a result, whose bound at an index is `bound`; one that is incomplete is infinitely wrong.
-    pub(crate) fn compare(
+    pub fn compare(
         &mut self,
         result: &'static str,
         expected: &[f64],
