@@ -77,6 +77,8 @@ impl From<wgpu::Buffer> for BufferRange {
 /// that waits for the garbage collector, which knows nothing of a device's memory: who makes many or large tensors
 /// there destroys them when done with them.
 ///
+/// Masks, workspaces and uniform values are not ranges, and stay until what they belong to is dropped.
+///
 /// What was submitted before runs to its end. Whatever uses the buffers afterwards, bound operations too, is refused
 /// by the device.
 ///

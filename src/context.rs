@@ -21,7 +21,6 @@ pub struct Context {
 
 struct Shared {
     device: Checked,
-    queue: wgpu::Queue,
     traits: DeviceTraits,
     /// Set if the device is the library's own.
     maker: Option<Maker>,
@@ -142,8 +141,7 @@ impl Context {
 
     fn with_device(device: &wgpu::Device, queue: &wgpu::Queue, maker: Option<Maker>) -> Self {
         let shared = Shared {
-            device: Checked::new(device),
-            queue: queue.clone(),
+            device: Checked::new(device, queue),
             traits: DeviceTraits::of(device),
             maker,
             pipelines: Pipelines::default(),
@@ -174,7 +172,7 @@ impl Context {
 
     /// The queue that the methods with `submit`, `upload` and `download` in their names use.
     pub fn queue(&self) -> &wgpu::Queue {
-        &self.shared.queue
+        self.shared.device.queue()
     }
 
     /// What plans depend on of the device.

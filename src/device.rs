@@ -52,11 +52,13 @@ pub enum DeviceError {
     },
 }
 
-/// A device whose errors become values. All that differs in a browser is here: there errors arrive later than the
-/// call that caused them, and the next use reports them.
+/// A device with its queue, whose errors become values. In a browser they arrive later than the call that caused them,
+/// and the next use reports them; that, and what else is different there on the way to the device and back, is handled in
+/// this file.
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
     device: wgpu::Device,
+    queue: wgpu::Queue,
     health: Health,
 }
 
@@ -97,12 +99,16 @@ impl Health {
 }
 
 impl Checked {
-    pub(crate) fn new(device: &wgpu::Device) -> Self {
-        Self { device: device.clone(), health: Health::default() }
+    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
+        Self { device: device.clone(), queue: queue.clone(), health: Health::default() }
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {
         &self.device
+    }
+
+    pub(crate) fn queue(&self) -> &wgpu::Queue {
+        &self.queue
     }
 
     pub(crate) fn health(&self) -> &Health {
@@ -215,6 +221,7 @@ pub(crate) fn create_buffer(
 }
 
 /// A buffer that holds `contents`. Needs no queue: the contents travel with the buffer's creation.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn create_buffer_with(
     on: &Checked,
     what: &str,
@@ -228,6 +235,30 @@ pub(crate) fn create_buffer_with(
     view.slice(..contents.len()).copy_from_slice(contents);
     drop(view);
     buffer.unmap();
+    Ok(buffer)
+}
+
+/// A buffer that holds `contents`. A browser that has no room to map a buffer throws, which wgpu makes a panic of; what
+/// the queue cannot write is an error as any other.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn create_buffer_with(
+    on: &Checked,
+    what: &str,
+    contents: &[u8],
+    usage: wgpu::BufferUsages,
+) -> Result<wgpu::Buffer, DeviceError> {
+    let bytes = contents.len() as u64;
+    let buffer = create(on, what, bytes, usage | wgpu::BufferUsages::COPY_DST, false)?;
+    // It writes whole words.
+    let (words, rest) = contents.split_at(contents.len() / 4 * 4);
+    scoped(on, what, bytes, || {
+        on.queue.write_buffer(&buffer, 0, words);
+        if !rest.is_empty() {
+            let mut word = [0; 4];
+            word[..rest.len()].copy_from_slice(rest);
+            on.queue.write_buffer(&buffer, words.len() as u64, &word);
+        }
+    })?;
     Ok(buffer)
 }
 
@@ -262,7 +293,6 @@ impl Download {
     /// Submits the copy.
     pub(crate) fn submit(
         on: &Checked,
-        queue: &wgpu::Queue,
         what: &str,
         source: &wgpu::Buffer,
         offset: u64,
@@ -273,7 +303,7 @@ impl Download {
         let submission = scoped(on, what, bytes, || {
             let mut encoder = on.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(source, offset, &staging, 0, staging.size());
-            queue.submit([encoder.finish()])
+            on.queue.submit([encoder.finish()])
         })?;
         let (sender, mapped) = futures_intrusive::channel::shared::oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {

@@ -341,5 +341,5 @@ pub(crate) fn submit_download(
 ) -> Result<Download, DeviceError> {
     context.check_alive()?;
     check_readable(what, range)?;
-    Download::submit(context.checked(), context.queue(), what, &range.buffer, range.offset, range.size)
+    Download::submit(context.checked(), what, &range.buffer, range.offset, range.size)
 }

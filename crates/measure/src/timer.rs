@@ -87,6 +87,8 @@ impl Timer {
         if timer.queries.is_some() {
             timer.clock = timer.calibrate(copier).await?;
         }
+        // What failed took no time.
+        context.settled().await?;
         Ok(timer)
     }
 

@@ -2,11 +2,14 @@
 
 use anyhow::{Context as _, ensure};
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
 use clap::Parser;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Serve a folder on loopback until it is ended.
 #[derive(Parser)]
@@ -25,8 +28,11 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| format!("cannot serve on port {port}: try --port 0"))?;
-        println!("The page is at http://localhost:{}/ until Ctrl-C.", listener.local_addr()?.port());
-        axum::serve(listener, Router::new().fallback_service(ServeDir::new(folder))).await?;
+        println!("The page is at http://{}/ until Ctrl-C.", listener.local_addr()?);
+        // What was built anew is loaded anew.
+        let fresh = SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let router = Router::new().fallback_service(ServeDir::new(folder)).layer(fresh);
+        axum::serve(listener, router).await?;
         Ok(())
     })
 }

@@ -21,10 +21,15 @@ export function digits(number, decimals = 3) {
 /** The width that a chart has room for. */
 export const widthOf = (element) => Math.round(element.clientWidth || element.parentElement.clientWidth);
 
+let broken = false;
+/** Whether the page can do nothing any more: then nothing of the program's may be called. */
+export const isBroken = () => broken;
+
 /** The message that a reader must not miss, once the page can do nothing any more: the first one is the cause. */
 export function fail(title, text, { reload = false } = {}) {
+  broken = true;
   stop();
-  for (const control of document.querySelectorAll('main button')) control.disabled = true;
+  for (const control of document.querySelectorAll('main :is(button, input, select)')) control.disabled = true;
   if (!byId('alert').hidden) return;
   byId('alert-title').textContent = title;
   byId('alert-text').textContent = text;
@@ -35,12 +40,14 @@ export function fail(title, text, { reload = false } = {}) {
 // The GPU does one thing at a time, or measurements would say nothing: what begins ends what runs.
 let running = null;
 
-/** Runs `body` when everything else has ended; it is handed a signal that aborts when something else begins. */
+/** Runs `body` when everything else has ended, unless the page is broken; it is handed a signal that aborts when something
+ * else begins. */
 export async function alone(body) {
   while (running) {
     running.controller.abort();
     await running.done;
   }
+  if (broken) return undefined;
   const controller = new AbortController();
   let end;
   const mine = { controller, done: new Promise((resolve) => { end = resolve; }) };

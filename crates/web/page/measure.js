@@ -1,6 +1,6 @@
 // Passes beside a copy, shape by shape.
 
-import { byId, cell, digits, toggle, widthOf } from './dom.js';
+import { byId, cell, digits, isBroken, toggle, widthOf } from './dom.js';
 
 /** The benchmark whose results are shown. */
 let shown = null;
@@ -19,6 +19,7 @@ async function measure(device, signal) {
   for (const part of ['measure-figure', 'measure-results']) byId(part).hidden = true;
   shown?.free();
   shown = null;
+  signal.addEventListener('abort', () => { status.textContent = 'stopping …'; });
   const missed = [];
   let bench = null;
   try {
@@ -31,7 +32,8 @@ async function measure(device, signal) {
       if (signal.aborted) break;
       status.textContent = sizes.join('×');
       try {
-        const measured = JSON.parse(await bench.measure(Uint32Array.from(sizes)));
+        const measured = JSON.parse(await bench.measure(Uint32Array.from(sizes), signal));
+        if (!measured) break;
         byId('measure-results').hidden = false;
         rows.append(...measured.map(row));
         shown = bench;
@@ -51,11 +53,11 @@ async function measure(device, signal) {
   }
 }
 
-function row({ shape, pass, moves, time, bytes_per_second: rate, share_of_copy: share, error_over_bound: error }) {
+function row({ shape, pass, moves, time, bytes_per_second: rate, share_of_copy: share, accuracy }) {
   const line = document.createElement('tr');
-  const isWrong = pass !== 'copy' && !(error <= 1);
-  const number = (text, doubtful) => cell(text, { className: doubtful ? 'number failed' : 'number' });
-  const accuracy = pass === 'copy' ? '' : `${digits(error)}${isWrong || error === null ? ' WRONG' : ''}`;
+  const isWrong = accuracy !== null && !accuracy.passed;
+  const number = (text, isDoubtful) => cell(text, { className: isDoubtful ? 'number failed' : 'number' });
+  const verdict = isWrong ? ` (${accuracy.result}) WRONG` : '';
   line.append(
     cell(shape, { kind: 'th' }),
     cell(pass),
@@ -64,13 +66,13 @@ function row({ shape, pass, moves, time, bytes_per_second: rate, share_of_copy: 
     number(digits(rate / 1e9, 1)),
     number(`${digits(share * 100, 0)} %`),
     number(digits(moves, 1)),
-    number(accuracy, isWrong || (pass !== 'copy' && error === null)),
+    number(accuracy ? `${digits(accuracy.error_over_bound)}${verdict}` : '', isWrong),
   );
   return line;
 }
 
 function draw() {
-  if (!shown) return;
+  if (!shown || isBroken()) return;
   byId('measure-figure').hidden = false;
   const chart = byId('measure-chart');
   chart.innerHTML = shown.chart(widthOf(chart));

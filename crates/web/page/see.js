@@ -1,6 +1,6 @@
 // Two networks train live.
 
-import { afterwards, alone, byId, toggle, widthOf } from './dom.js';
+import { afterwards, alone, byId, isBroken, toggle, widthOf } from './dom.js';
 
 /** Milliseconds from one drawing to the next: they take time from the networks. */
 const DRAWN_EVERY = 150;
@@ -30,7 +30,6 @@ export function setUpSee(device) {
     for (const figure of document.querySelectorAll('.charts figure')) figure.hidden = false;
     const charts = JSON.parse(trainer.charts(widthOf(byId('see-loss'))));
     for (const [name, svg] of Object.entries(charts)) byId(`see-${name}`).innerHTML = svg;
-    return steps;
   };
   const work = async (body) => {
     atWork = true;
@@ -46,15 +45,17 @@ export function setUpSee(device) {
   };
   const train = (signal, most) => work(async () => {
     apply();
-    let [drawn, since] = [performance.now(), draw()];
-    for (let steps = 0; !signal.aborted && steps < most; steps += 1) {
+    draw();
+    // The networks' own count begins anew whenever they do.
+    let [drawn, since] = [performance.now(), 0];
+    for (let steps = 1; !signal.aborted && steps <= most; steps += 1) {
       apply();
       await trainer.step();
       const now = performance.now();
       if (now - drawn > DRAWN_EVERY) {
-        const stepsNow = draw();
-        speed.textContent = `${((stepsNow - since) / (now - drawn) * 1000).toFixed(0)} steps per second`;
-        [drawn, since] = [now, stepsNow];
+        draw();
+        speed.textContent = `${((steps - since) / (now - drawn) * 1000).toFixed(0)} steps per second`;
+        [drawn, since] = [now, steps];
         // A page that nobody looks at does not train.
         await new Promise(requestAnimationFrame);
       }
@@ -85,7 +86,7 @@ export function setUpSee(device) {
   });
   byId('see-settings').addEventListener('submit', (event) => event.preventDefault());
   // Whoever is at work draws by himself, in the width that there is then.
-  new ResizeObserver(() => { if (trainer && !atWork) draw(); }).observe(byId('see-loss'));
+  new ResizeObserver(() => { if (trainer && !atWork && !isBroken()) draw(); }).observe(byId('see-loss'));
   say();
   for (const control of controls) control.disabled = false;
 }

@@ -153,14 +153,14 @@ impl PageBench {
         json(&crate::measure::shapes(set, self.kind).map_err(said)?)
     }
 
-    /// Measures one shape; its rows as JSON.
+    /// Measures one shape, unless `signal` is aborted meanwhile; its rows as JSON, or null.
     ///
     /// # Errors
     /// If it does not fit the device, or the device fails.
-    pub async fn measure(&self, sizes: Vec<usize>) -> Result<String, JsError> {
-        let rows = self.bench.measure(&sizes).await.map_err(said)?;
+    pub async fn measure(&self, sizes: Vec<usize>, signal: web_sys::AbortSignal) -> Result<String, JsError> {
+        let rows = self.bench.measure(&sizes, &|| signal.aborted()).await.map_err(said)?;
         let text = json(&rows)?;
-        self.rows.borrow_mut().extend(rows);
+        self.rows.borrow_mut().extend(rows.into_iter().flatten());
         Ok(text)
     }
 

@@ -2,8 +2,8 @@
 // SCREENSHOTS a folder for pictures, if wanted.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { after, afterEach, before, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 
@@ -23,9 +23,11 @@ before(async () => {
   if (SCREENSHOTS) mkdirSync(SCREENSHOTS, { recursive: true });
 });
 after(() => browser?.close());
+// Also those of tests that have failed.
+afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
 
-/** Opens the page; `script` runs in it before anything else, and `prepare` is given it before it is loaded. */
-async function open({ viewport = DESKTOP, colorScheme = 'light', script, prepare } = {}) {
+/** Opens the page; `scripts` run in it before anything else, and `prepare` is given it before it is loaded. */
+async function open({ viewport = DESKTOP, colorScheme = 'light', scripts = [], prepare } = {}) {
   const context = await browser.newContext({ viewport, colorScheme });
   const page = await context.newPage();
   page.setDefaultTimeout(2 * MINUTES);
@@ -33,7 +35,7 @@ async function open({ viewport = DESKTOP, colorScheme = 'light', script, prepare
   page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('request', (request) => { if (!request.url().startsWith(PAGE)) foreign.push(request.url()); });
-  if (script) await page.addInitScript(script);
+  for (const script of scripts) await page.addInitScript(script);
   await prepare?.(page);
   await page.goto(PAGE);
   return { page, context, errors, foreign };
@@ -113,6 +115,12 @@ function holdDownloads() {
   };
 }
 
+/** Has downloads wait until they are released. */
+const hold = (page) => page.evaluate(() => {
+  window.held = new Promise((resolve) => { window.release = resolve; });
+});
+const release = (page) => page.evaluate(() => window.release());
+
 /** The page's cases are these, by their names. */
 async function serveCases(page, cases) {
   await page.route('**/cases/index.json', (route) => route.fulfill({ json: Object.keys(cases) }));
@@ -144,12 +152,13 @@ async function tabTo(page, id) {
 }
 
 test('every case passes', { timeout: 20 * MINUTES }, async () => {
-  const all = await opened({ script: countGpu });
+  const all = await opened({ scripts: [countGpu] });
   const { page } = all;
   await page.click('#check-run');
   await becomes(page, 'check-verdicts', /passed,|early/, { timeout: 18 * MINUTES });
   const cases = await page.evaluate(async () => (await fetch('cases/index.json')).json());
-  assert.equal(cases.length, 71);
+  const given = ['', 'made/'].flatMap((folder) => readdirSync(new URL(`../../../tests/cases/${folder}`, import.meta.url)));
+  assert.deepEqual(cases.toSorted(), given.filter((name) => name.endsWith('.safetensors')).toSorted());
   assert.equal(await text(page, 'check-verdicts'), `${cases.length} passed, 0 failed, 0 skipped`);
   assert.equal(await text(page, 'check-status'), '');
   assert.equal(await page.locator('#check-rows tr').count(), cases.length);
@@ -211,16 +220,18 @@ test('cases that fail or expect nothing are told apart', { timeout: 5 * MINUTES 
 });
 
 test('a check that cannot go on says why', { timeout: 5 * MINUTES }, async () => {
-  const all = await opened();
+  const all = await opened({ scripts: [holdDownloads] });
   const { page, errors, context } = all;
   await serveCases(page, { 'nc_train.safetensors': undefined, 'missing.safetensors': undefined });
   await page.click('#check-run');
   await becomes(page, 'check-verdicts', /early/);
   assert.match(await text(page, 'check-verdicts'), /missing\.safetensors\.gz: 404/);
   // Stopped before anybody waits for the missing one: nobody misses it.
+  await hold(page);
   await page.click('#check-run');
-  await page.waitForFunction(() => document.querySelector('#check-run').textContent === 'Stop');
+  await becomes(page, 'check-status', /^1 of 2/);
   await page.click('#check-run');
+  await release(page);
   await becomes(page, 'check-verdicts', /passed|early/);
   await frames(page);
   assert.ok(await page.isHidden('#alert'), await text(page, 'alert'));
@@ -236,7 +247,7 @@ async function measure(page) {
 }
 
 test('passes are measured beside a copy', { timeout: 12 * MINUTES }, async () => {
-  const all = await opened({ script: countGpu });
+  const all = await opened({ scripts: [countGpu, holdDownloads] });
   const { page } = all;
   await measure(page);
   assert.match(await text(page, 'measure-status'), /^Done\. Times: (timestamp|from submission)/);
@@ -251,8 +262,9 @@ test('passes are measured beside a copy', { timeout: 12 * MINUTES }, async () =>
   await page.locator('#measure').scrollIntoViewIfNeeded();
   await picture(page, 'measure', { fullPage: true });
   // Another measurement shows nothing of the one before, whatever happens to the window.
+  await hold(page);
   await page.click('#measure-run');
-  await page.waitForFunction(() => document.querySelector('#measure-run').textContent === 'Stop');
+  await becomes(page, 'measure-run', /Stop/);
   await page.setViewportSize({ ...DESKTOP, width: 1000 });
   await frames(page);
   assert.deepEqual(
@@ -260,8 +272,11 @@ test('passes are measured beside a copy', { timeout: 12 * MINUTES }, async () =>
     [true, true, 0],
   );
   await page.click('#measure-run');
+  await becomes(page, 'measure-status', /^stopping/);
+  await release(page);
   await becomes(page, 'measure-status', /^(Stopped|The)/, { timeout: 5 * MINUTES });
   assert.match(await text(page, 'measure-status'), /^Stopped/);
+  assert.equal(await page.locator('#measure-rows tr').count(), 0);
   await close(all);
 });
 
@@ -283,7 +298,7 @@ async function speeds(page) {
 }
 
 test('two networks train while everything is changed', { timeout: 10 * MINUTES }, async () => {
-  const all = await opened({ script: countGpu });
+  const all = await opened({ scripts: [countGpu] });
   const { page } = all;
   // With a keyboard alone.
   await tabTo(page, 'see-step');
@@ -319,6 +334,8 @@ test('two networks train while everything is changed', { timeout: 10 * MINUTES }
   await page.focus('#see-depth');
   await page.keyboard.press('ArrowRight');
   await page.waitForFunction((count) => Number(document.querySelector('#see-steps').textContent.split(' ')[1]) < count, last);
+  await becomes(page, 'see-speed', /steps per second/);
+  assert.match(await text(page, 'see-speed'), /^\d+ steps per second$/);
   await reaches(page, 2);
   assert.equal(await page.locator('#see-histograms polygon').count(), 14);
   assert.equal(await page.locator('#see-gradients circle').count(), 16);
@@ -341,19 +358,19 @@ test('two networks train while everything is changed', { timeout: 10 * MINUTES }
 });
 
 test('a window that is resized during a step disturbs nothing', { timeout: 5 * MINUTES }, async () => {
-  const all = await opened({ script: holdDownloads });
+  const all = await opened({ scripts: [holdDownloads] });
   const { page } = all;
   await page.click('#see-step');
   await reaches(page, 1);
   // That it was drawn for, not the one that it is stretched to.
   const width = () => page.evaluate(() => Number(document.querySelector('#see-loss svg').getAttribute('width')));
   const before = await width();
-  await page.evaluate(() => { window.held = new Promise((resolve) => { window.release = resolve; }); });
+  await hold(page);
   await page.click('#see-step');
   await page.setViewportSize({ ...DESKTOP, width: 1000 });
   await frames(page);
   assert.deepEqual([await steps(page), await text(page, 'see-status')], [1, '']);
-  await page.evaluate(() => window.release());
+  await release(page);
   await reaches(page, 2);
   assert.equal(await text(page, 'see-status'), '');
   assert.ok(await width() < before - 100, `${await width()} pixels, ${before} before`);
@@ -386,15 +403,17 @@ test('what begins ends what runs', { timeout: 5 * MINUTES }, async () => {
 });
 
 test('settings wait for what runs', { timeout: 5 * MINUTES }, async () => {
-  const all = await opened();
+  const all = await opened({ scripts: [holdDownloads] });
   const { page } = all;
   const names = ['nc_train', 'nchw_add_relu', 'nchw_bf16', 'nchw_eval'];
   await serveCases(page, Object.fromEntries(names.map((name) => [`${name}.safetensors`, undefined])));
+  await hold(page);
   await page.click('#check-run');
   await becomes(page, 'check-run', /Stop/);
   await page.focus('#see-depth');
   await page.keyboard.press('ArrowRight');
   await page.click('#see-reset');
+  await release(page);
   await becomes(page, 'check-verdicts', /passed|early/);
   assert.equal(await text(page, 'check-verdicts'), '4 passed, 0 failed, 0 skipped');
   await page.waitForSelector('#see-histograms svg');
@@ -403,7 +422,7 @@ test('settings wait for what runs', { timeout: 5 * MINUTES }, async () => {
 });
 
 test('a device that is lost says so', { timeout: 5 * MINUTES }, async () => {
-  const all = await opened({ script: keepDevices });
+  const all = await opened({ scripts: [keepDevices] });
   const { page } = all;
   await page.click('#see-run');
   await page.waitForFunction(() => document.querySelector('#see-steps').textContent !== 'step 0');
@@ -421,20 +440,33 @@ test('a device that is lost says so', { timeout: 5 * MINUTES }, async () => {
 
 test('a panic says so', { timeout: 5 * MINUTES }, async () => {
   // wgpu takes it for granted that a buffer can be made.
-  const { page, context } = await opened({ script: () => {
+  const { page, context } = await opened({ scripts: [() => {
     const { createBuffer } = GPUDevice.prototype;
     GPUDevice.prototype.createBuffer = function create(...all) {
       if (window.broken) throw new Error('broken on purpose');
       return createBuffer.apply(this, all);
     };
-  } });
+  }] });
+  await page.click('#see-step');
+  await reaches(page, 1);
+  // Other settings take other buffers.
+  await page.focus('#see-depth');
+  await page.keyboard.press('ArrowRight');
+  await becomes(page, 'see-steps', /^step 0$/);
   await page.evaluate(() => { window.broken = true; });
   await page.click('#see-step');
   await page.waitForSelector('#alert:not([hidden])');
   assert.match(await text(page, 'alert'), /The page is broken.*panicked at webgpu\.rs:\d+.*broken on purpose\. Reload/s);
   assert.ok(await page.isVisible('#alert-reload'));
-  assert.ok(await page.evaluate(() => [...document.querySelectorAll('main button')].every((button) => button.disabled)));
+  assert.ok(await page.evaluate(() => [...document.querySelectorAll('main :is(button, input, select)')].every((control) => control.disabled)));
   await picture(page, 'broken');
+  // To be drawn in another width it would be called while half done.
+  const width = () => page.evaluate(() => document.querySelector('#see-loss svg').getAttribute('width'));
+  const before = await width();
+  await page.setViewportSize({ ...DESKTOP, width: 1000 });
+  await frames(page);
+  assert.equal(await width(), before);
+  assert.match(await text(page, 'alert'), /broken on purpose/);
   await context.close();
 });
 
@@ -466,7 +498,7 @@ for (const [name, script, expected] of [
   ['a browser without an adapter', () => { GPU.prototype.requestAdapter = async () => null; }, /found no GPU/],
 ]) {
   test(`${name} says so`, { timeout: 2 * MINUTES }, async () => {
-    const all = await open({ script });
+    const all = await open({ scripts: [script] });
     const { page } = all;
     await page.waitForSelector('#alert:not([hidden])');
     assert.match(await page.textContent('#alert'), expected);
@@ -476,7 +508,7 @@ for (const [name, script, expected] of [
   });
 }
 
-test('it fits a phone, in the dark', { timeout: 10 * MINUTES }, async () => {
+test('it fits a phone, in light and dark', { timeout: 10 * MINUTES }, async () => {
   const all = await opened({ viewport: PHONE, colorScheme: 'dark' });
   const { page } = all;
   await measure(page);
@@ -485,21 +517,32 @@ test('it fits a phone, in the dark', { timeout: 10 * MINUTES }, async () => {
   await page.waitForFunction(() => Number(document.querySelector('#see-steps').textContent.split(' ')[1]) > 40);
   await page.click('#see-run');
   await page.waitForFunction(() => document.querySelector('#see-run').textContent === 'Train');
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(wide <= PHONE.width, `the page is ${wide} pixels wide`);
-  const [ink, paper] = await page.evaluate(() => ['color', 'backgroundColor'].map((name) => getComputedStyle(document.body)[name]));
   const brightness = (color) => color.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
-  assert.ok(brightness(ink) > 500 && brightness(paper) < 150, `${ink} on ${paper}`);
-  await picture(page, 'phone-dark', { fullPage: true });
+  for (const width of [PHONE.width, 320]) {
+    await page.setViewportSize({ ...PHONE, width });
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await frames(page);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= width, `the page is ${wide} pixels wide, ${width} is there`);
+      const colors = await page.evaluate(() => ['color', 'backgroundColor'].map((name) => getComputedStyle(document.body)[name]));
+      const [dark, light] = colors.map(brightness).toSorted((a, b) => a - b);
+      assert.ok(dark < 150 && light > 500 && (brightness(colors[1]) === dark) === (colorScheme === 'dark'), `${colors} (${colorScheme})`);
+      await picture(page, `phone-${width}-${colorScheme}`, { fullPage: true });
+    }
+  }
   await close(all);
 });
 
 test('everything that has a function has a name', { timeout: 2 * MINUTES }, async () => {
   const all = await opened();
   const { page } = all;
-  for (const control of await page.locator('button, select, input, progress, [role=region]').all()) {
-    const name = await control.evaluate((element) => element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? (element.getAttribute('aria-labelledby') ? 'named' : element.textContent));
-    assert.ok(name.trim(), await control.evaluate((element) => element.outerHTML));
+  // As assistive technology finds them, hidden ones too.
+  for (const role of ['button', 'combobox', 'slider', 'radio', 'group', 'progressbar', 'region', 'navigation']) {
+    const all = page.getByRole(role, { includeHidden: true });
+    const named = page.getByRole(role, { includeHidden: true, name: /\S/ });
+    assert.ok(await all.count() > 0, `no ${role}`);
+    assert.equal(await named.count(), await all.count(), `a ${role} without a name: ${await all.evaluateAll((found) => found.map((element) => element.outerHTML).join('\n'))}`);
   }
   assert.ok(readFileSync(new URL('../page/index.html', import.meta.url), 'utf8').includes('<html lang="en">'));
   await close(all);

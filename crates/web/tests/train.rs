@@ -136,7 +136,8 @@ impl Model {
     /// Compares a layer's gradients with central differences: those of all vectors, and of every 13th weight, which are
     /// of all inputs and outputs.
     fn check(&mut self, images: &Digits, layer: usize, gradient: &Values) -> Result<(), String> {
-        const STEP: f64 = 1e-5;
+        /// So small that hardly any unit crosses the kink of its activation.
+        const STEP: f64 = 1e-7;
         let has_norm = self.arrangement.is_some() && layer + 1 < self.layers.len();
         for (tensor, name) in ["weight", "bias", "scale", "offset"].into_iter().enumerate() {
             if tensor >= 2 && !has_norm {
@@ -272,11 +273,16 @@ fn charts_show_what_there_is(context: &Context) -> Result<(), Failed> {
 fn passes_are_right_and_measured(context: &Context) -> Result<(), Failed> {
     let rows = pollster::block_on(async {
         let bench = Bench::new(context).await?;
-        bench.measure(&[4, 16, 14, 14]).await
+        // Asked once before it is too late, and once after.
+        let asked = std::cell::Cell::new(0);
+        let is_cancelled = || asked.replace(asked.get() + 1) > 0;
+        assert!(bench.measure(&[4, 16, 14, 14], &is_cancelled).await?.is_none());
+        assert_eq!(asked.get(), 2);
+        bench.measure(&[4, 16, 14, 14], &|| false).await
     });
-    let rows = rows.map_err(|error| format!("{error:#}"))?;
+    let rows = rows.map_err(|error| format!("{error:#}"))?.ok_or("rows")?;
     assert_eq!(rows.iter().map(|row| row.pass).collect::<Vec<_>>(), ["copy", "forward", "backward"]);
     assert!(rows.iter().all(|row| row.time.median_ms > 0.0));
-    assert!(rows.iter().all(|row| row.error_over_bound.is_none_or(|error| error <= 1.0)), "{rows:?}");
+    assert!(rows.iter().all(|row| row.accuracy.is_none_or(|accuracy| accuracy.passed)), "{rows:?}");
     Ok(())
 }

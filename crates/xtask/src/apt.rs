@@ -4,8 +4,10 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::camino::Utf8Path;
 use std::process::{Command, Stdio};
 
-const UPDATE: &[&str] = &["apt-get", "update"];
-const INSTALL: &[&str] = &["apt-get", "install", "-y", "--no-install-recommends"];
+/// A download that fails is tried again.
+const RETRIES: &str = "-oAcquire::Retries=3";
+const UPDATE: &[&str] = &["update"];
+const INSTALL: &[&str] = &["install", "-y", "--no-install-recommends"];
 
 /// What is installed together.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(crate) const MPI: Packages =
     Packages { what: "Open MPI", names: &["openmpi-bin", "libopenmpi-dev", "clang"] };
 
 impl Packages {
-    /// The command line that installs them.
+    /// The words after apt-get that install them.
     fn install(&self) -> Vec<&'static str> {
         [INSTALL, self.names].concat()
     }
@@ -50,15 +52,15 @@ impl Rights {
         if sudo.is_ok_and(|status| status.success()) { Self::Sudo } else { Self::None }
     }
 
-    /// The words of a command line that runs `command`, or nothing if we may not.
-    fn command_line(self, command: &[&'static str]) -> Option<Vec<&'static str>> {
+    /// The words of a command line that has apt-get do this, or nothing if we may not.
+    fn command_line(self, arguments: &[&'static str]) -> Option<Vec<&'static str>> {
         // sudo drops the environment, so that the command sets it.
         let prefix: &[_] = match self {
             Self::Root => &["env", "DEBIAN_FRONTEND=noninteractive"],
             Self::Sudo => &["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive"],
             Self::None => return None,
         };
-        Some([prefix, command].concat())
+        Some([prefix, &["apt-get", RETRIES], arguments].concat())
     }
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn install(packages: &Packages) -> anyhow::Result<()> {
 pub(crate) fn unpack(package: &str, folder: &Utf8Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
     let by_hand = || format!("fetching {package} takes Debian's apt-get and dpkg-deb, and package lists");
-    run_in(folder, &["apt-get", "download", package]).with_context(by_hand)?;
+    run_in(folder, &["apt-get", RETRIES, "download", package]).with_context(by_hand)?;
     let entries = folder.read_dir_utf8().with_context(|| format!("cannot read {folder}"))?;
     let archive =
         entries.flatten().map(|entry| entry.into_path()).find(|path| path.extension() == Some("deb"));
@@ -107,7 +109,7 @@ fn run_in(folder: &Utf8Path, words: &[&str]) -> anyhow::Result<()> {
 
 fn by_hand(packages: &Packages) -> String {
     let install = packages.install().join(" ");
-    format!("Run this, then try again: sudo {} && sudo {install}", UPDATE.join(" "))
+    format!("Run this, then try again: sudo apt-get {} && sudo apt-get {install}", UPDATE.join(" "))
 }
 
 #[cfg(test)]
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn command_lines_fit_the_rights() {
         let line = |rights: Rights| rights.command_line(&ADAPTER.install()).map(|words| words.join(" "));
-        let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        let install = "env DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=3 install -y --no-install-recommends \
                        mesa-vulkan-drivers libvulkan1";
         assert_eq!(line(Rights::Root).as_deref(), Some(install));
         assert_eq!(line(Rights::Sudo), Some(format!("sudo -n {install}")));

@@ -6,6 +6,8 @@ use crate::web::{self, PACKAGE, SERVER};
 use crate::{apt, cargo};
 use anyhow::{Context as _, anyhow, bail};
 use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
 
@@ -37,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut library = cargo::command();
     library.args(["test", "-p", PACKAGE, "--target", WASM, "--test", "browser"]);
     library.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner).env("CHROMEDRIVER", chromedriver);
+    library.env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", driven(&chromium, &workspace.target)?);
     library.env("WASM_BINDGEN_TEST_TIMEOUT", LIMIT).env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", DRIVER_LIMIT);
     tools::run(&mut library)?;
 
@@ -44,12 +47,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tools::ensure_node_modules(&folder)?;
     let server = Server::start(&page)?;
     let mut test = Command::new("node");
-    test.args(["--test", "--test-concurrency=1", "tests/page.test.mjs"]).current_dir(&folder);
+    test.args(["--test", "tests/page.test.mjs"]).current_dir(&folder);
     test.env("PAGE", &server.address).env("CHROMIUM", chromium);
     if let Some(screenshots) = &arguments.screenshots {
         test.env("SCREENSHOTS", std::path::absolute(screenshots)?);
     }
     Ok(cargo::exit_code(test.status().context("cannot run node")?))
+}
+
+/// The capabilities that the tests ask for, of this browser instead of the one that its driver prefers: a file in a folder.
+fn driven(chromium: &Utf8Path, folder: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
+    let given = Utf8Path::new(cargo::ROOT).join("crates/web/webdriver.json");
+    let text = fs::read_to_string(&given).with_context(|| format!("cannot read {given}"))?;
+    let mut capabilities: Value =
+        serde_json::from_str(&text).with_context(|| format!("{given} is no JSON"))?;
+    capabilities["goog:chromeOptions"]["binary"] = chromium.as_str().into();
+    let file = folder.join("webdriver.json");
+    fs::write(&file, capabilities.to_string()).with_context(|| format!("cannot write {file}"))?;
+    Ok(file)
 }
 
 /// The paths of the programs, installed where one is missing.
@@ -94,10 +109,12 @@ impl Server {
         let mut command = Command::new(program);
         command.args([folder.as_str(), "--port", "0"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().context("cannot run the server")?;
-        let output = process.stdout.take().context("the server has no output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("the server says nothing")?;
+        let output = process.stdout.take();
+        // From here on the process ends with it.
         let mut server = Self { process, address: String::new() };
+        let mut line = String::new();
+        let mut output = BufReader::new(output.context("the server has no output")?);
+        output.read_line(&mut line).context("the server says nothing")?;
         let address = line.split_whitespace().find(|word| word.starts_with("http://"));
         address
             .with_context(|| format!("the server says {line:?}, expected its address"))?

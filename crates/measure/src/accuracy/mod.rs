@@ -18,9 +18,11 @@
 //! the batch.
 
 mod bounds;
+mod channels;
 mod worst;
 
 pub use bounds::{Bounds, group_of};
+pub use channels::CheckedChannels;
 pub use worst::{Accuracy, Worst};
 
 use wgpu_batchnorm::{Layout, Shape};

@@ -2,11 +2,11 @@
 
 use fastrand::Rng;
 use wgpu_batchnorm::reference::{self, Parameters, Problem};
-use wgpu_batchnorm::{Layout, Options, Shape};
-use wgpu_batchnorm_measure::accuracy::{Accuracy, Bounds, Worst, channel_of};
+use wgpu_batchnorm::{Options, Shape};
+use wgpu_batchnorm_measure::accuracy::{Accuracy, Bounds, CheckedChannels, Worst, channel_of};
 
 const SEED: u64 = 0x5eed;
-/// Elements that are compared with the reference at most: whole channels, the first and the last among them.
+/// Elements of a tensor that are compared with the reference, as far as whole channels allow.
 const MOST_CHECKED: usize = 1 << 18;
 
 /// Normal values, each channel with its own offset and scale, so that no formula gets away with a mean of 0 or a
@@ -40,58 +40,92 @@ impl Inputs {
         Self { shape, x, dy, weight, bias }
     }
 
-    /// The largest errors of y and dx over the bounds of the accuracy promise, against the reference in f64, in as many
-    /// whole channels as [`MOST_CHECKED`] allows.
-    pub(super) fn errors(&self, y: &[f32], dx: &[f32]) -> anyhow::Result<[f64; 2]> {
-        let (samples, channels, spatial) =
-            (self.shape.samples(), self.shape.channels(), self.shape.spatial());
-        let count = (MOST_CHECKED / (samples * spatial)).clamp(1, channels);
-        let checked: Vec<_> = (0..count).map(|i| i * (channels - 1) / (count - 1).max(1)).collect();
-        let row = |n: usize, c: usize| (n * channels + c) * spatial..(n * channels + c + 1) * spatial;
-        let gather = |values: &[f32]| -> Vec<f32> {
-            let rows = (0..samples).flat_map(|n| checked.iter().map(move |&c| row(n, c)));
-            rows.filter_map(|row| values.get(row)).flatten().copied().collect()
-        };
-        let per_channel =
-            |values: &[f32]| -> Vec<f32> { checked.iter().filter_map(|&c| values.get(c)).copied().collect() };
-        let (weight, bias) = (per_channel(&self.weight), per_channel(&self.bias));
-        let (x, dy) = (gather(&self.x), gather(&self.dy));
-        let shape = Shape::new(&[samples, count, spatial], Layout::ChannelsFirst)?;
-        let epsilon = Options::new(count).eps;
+    /// How right the results of the forward and of the backward pass are, by the f64 reference, in as many whole channels
+    /// as [`MOST_CHECKED`] allows.
+    pub(super) fn judge(&self, results: &Results) -> anyhow::Result<[Accuracy; 2]> {
+        let checked = CheckedChannels::of(self.shape, MOST_CHECKED)?;
+        let shape = *checked.shape();
+        let (weight, bias) = (checked.pick(&self.weight), checked.pick(&self.bias));
+        let (x, dy) = (checked.gather(&self.x), checked.gather(&self.dy));
+        let epsilon = Options::new(shape.channels()).eps;
         let parameters = Parameters { weight: Some(&weight), bias: Some(&bias), epsilon };
         let problem = Problem::new(shape, parameters, reference::Source::Batch);
         let forward = reference::forward(&problem, &x)?;
         let backward = reference::backward(&problem, &x, &dy)?;
         let bounds = Bounds::new(&problem, &forward, [&x, &dy, &[]]);
-        let error = |result, got: &[f32], expected: &[f64], bounds: &[f64]| {
-            let mut worst = Worst::default();
-            worst.compare(result, expected, &gather(got), |i| bounds[channel_of(&shape, i)]);
-            Accuracy::from(worst).error_over_bound
+        let mut worst = [Worst::default(), Worst::default()];
+        let [of_forward, of_backward] = &mut worst;
+        let full = |worst: &mut Worst, name, expected: &[f64], got: &[f32], bounds: Vec<f64>| {
+            worst.compare(name, expected, &checked.gather(got), |i| bounds[channel_of(&shape, i)]);
         };
-        Ok([error("y", y, &forward.y, &bounds.y()), error("dx", dx, &backward.dx, &bounds.dx())])
+        full(of_forward, "y", &forward.y, &results.y, bounds.y());
+        full(of_backward, "dx", &backward.dx, &results.dx, bounds.dx());
+        for (name, expected, got, bounds) in [
+            ("dweight", &backward.dweight, &results.dweight, bounds.dweight()),
+            ("dbias", &backward.dbias, &results.dbias, bounds.dbias()),
+        ] {
+            of_backward.compare(name, expected, &checked.pick(got), |c| bounds[c]);
+        }
+        Ok(worst.map(Accuracy::from))
     }
+}
+
+/// What both passes have left.
+#[derive(Clone)]
+pub(super) struct Results {
+    pub(super) y: Vec<f32>,
+    pub(super) dx: Vec<f32>,
+    pub(super) dweight: Vec<f32>,
+    pub(super) dbias: Vec<f32>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::Context as _;
+    use wgpu_batchnorm::Layout;
+
+    /// What a perfect implementation in float32 leaves.
+    fn perfect(inputs: &Inputs) -> anyhow::Result<Results> {
+        let parameters = Parameters { weight: Some(&inputs.weight), bias: Some(&inputs.bias), epsilon: 1e-5 };
+        let problem = Problem::new(inputs.shape, parameters, reference::Source::Batch);
+        let rounded = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<_>>();
+        let backward = reference::backward(&problem, &inputs.x, &inputs.dy)?;
+        Ok(Results {
+            y: rounded(reference::forward(&problem, &inputs.x)?.y),
+            dx: rounded(backward.dx),
+            dweight: rounded(backward.dweight),
+            dbias: rounded(backward.dbias),
+        })
+    }
+
+    /// Spoils the last value of one result.
+    type Spoil = fn(&mut Results) -> Option<&mut f32>;
 
     #[test]
-    fn errors_are_found_in_the_channels_that_are_checked() -> anyhow::Result<()> {
-        let shape = Shape::new(&[3, 4, 5], Layout::ChannelsFirst)?;
-        let inputs = Inputs::new(shape);
-        let parameters = Parameters { weight: Some(&inputs.weight), bias: Some(&inputs.bias), epsilon: 1e-5 };
-        let problem = Problem::new(shape, parameters, reference::Source::Batch);
-        let rounded = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<_>>();
-        let mut y = rounded(reference::forward(&problem, &inputs.x)?.y);
-        let dx = rounded(reference::backward(&problem, &inputs.x, &inputs.dy)?.dx);
-        let right = inputs.errors(&y, &dx)?;
-        assert!(right.iter().all(|error| (0.0..0.5).contains(error)), "{right:?}");
-        y[17] += 1e-4;
-        let wrong = inputs.errors(&y, &dx)?;
-        assert!(wrong[0] > 1.0 && wrong[1] == right[1], "{wrong:?}");
-        y[17] = f32::NAN;
-        assert_eq!(inputs.errors(&y, &dx)?[0], f64::INFINITY);
+    fn errors_are_found_in_the_last_channel() -> anyhow::Result<()> {
+        // Of the second shape not all channels are checked.
+        for sizes in [[3, 4, 5], [2, 5, MOST_CHECKED / 4]] {
+            let inputs = Inputs::new(Shape::new(&sizes, Layout::ChannelsFirst)?);
+            let right = perfect(&inputs)?;
+            assert!(inputs.judge(&right)?.iter().all(|accuracy| accuracy.error_over_bound < 0.5));
+            let spoils: [(usize, &str, Spoil); 4] = [
+                (0, "y", |results| results.y.last_mut()),
+                (1, "dx", |results| results.dx.last_mut()),
+                (1, "dweight", |results| results.dweight.last_mut()),
+                (1, "dbias", |results| results.dbias.last_mut()),
+            ];
+            for (pass, name, spoil) in spoils {
+                for wrong in [|value: f32| value * 1.1 + 0.1, |_| f32::NAN] {
+                    let mut results = right.clone();
+                    let value = spoil(&mut results).context("a value")?;
+                    *value = wrong(*value);
+                    let found = inputs.judge(&results)?;
+                    assert!(!found[pass].passed && found[pass].result == name, "{name}: {found:?}");
+                    assert!(found[1 - pass].passed, "{name}: {found:?}");
+                }
+            }
+        }
         Ok(())
     }
 }

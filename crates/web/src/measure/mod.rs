@@ -4,13 +4,14 @@
 mod inputs;
 mod shapes;
 
-use inputs::Inputs;
+use inputs::{Inputs, Results};
 use serde::Serialize;
 pub use shapes::{MOST_ELEMENTS, shapes};
 use wgpu_batchnorm::{
-    Accumulation, BackwardTensors, BatchNorm, BoundOperation, BufferRange, Context, DestroyOnDrop,
-    ForwardTensors, Layout, Mode, Options, RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
+    Accumulation, BackwardTensors, BatchNorm, BoundOperation, Context, DestroyOnDrop, ForwardTensors, Layout,
+    Mode, Options, RunningStatistics, RunningValues, Shape, Tensor, Vector, wgpu,
 };
+use wgpu_batchnorm_measure::accuracy::Accuracy;
 use wgpu_batchnorm_measure::copy::Copier;
 use wgpu_batchnorm_measure::timer::Timer;
 use wgpu_batchnorm_report::chart::{Bar, BarChart, BarGroup, ChartError};
@@ -36,10 +37,10 @@ pub struct Row {
     pub time: Summary,
     /// Moves times the bytes of the tensor, by the time.
     pub bytes_per_second: f64,
-    /// Of the copy kernel's bytes per second.
+    /// Of the bytes per second of the fastest copy.
     pub share_of_copy: f64,
-    /// The largest error over its bound; none of the copy.
-    pub error_over_bound: Option<f64>,
+    /// How right its results are; none of the copy.
+    pub accuracy: Option<Accuracy>,
 }
 
 /// A device with what it is measured by.
@@ -77,13 +78,18 @@ impl Bench {
         self.timer.clock().to_string()
     }
 
-    /// Checks both passes in training on a shape, then times them and the copy, in rounds.
+    /// Checks both passes in training on a shape, then times them and the copy, in rounds. Nothing comes of it once
+    /// `is_cancelled` says so, which is asked between any two of them.
     ///
     /// # Errors
     /// If the shape does not fit the device, or the device fails.
-    pub async fn measure(&self, sizes: &[usize]) -> anyhow::Result<Vec<Row>> {
+    pub async fn measure(
+        &self,
+        sizes: &[usize],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> anyhow::Result<Option<Vec<Row>>> {
         let shape = Shape::new(sizes, Layout::ChannelsFirst)?;
-        let Subject { forward, backward, x, y, errors, .. } = &Subject::new(&self.context, shape).await?;
+        let Subject { forward, backward, x, y, accuracies, .. } = &Subject::new(&self.context, shape).await?;
         let mut timed: Vec<_> = self
             .copier
             .bind(x.range(), y.range())
@@ -98,14 +104,22 @@ impl Bench {
         timed.push(Timed::of("forward", forward));
         timed.push(Timed::of("backward", backward));
         for timed in &mut timed {
+            if is_cancelled() {
+                return Ok(None);
+            }
             timed.warm_up(&self.timer).await?;
         }
         for _ in 0..REPETITIONS {
             for timed in &mut timed {
+                if is_cancelled() {
+                    return Ok(None);
+                }
                 timed.seconds.push(self.timer.time(timed.repeats, &*timed.record).await?);
             }
         }
-        Ok(rows(&shape, sizes, &timed, *errors))
+        // What failed takes no time.
+        self.context.settled().await?;
+        Ok(Some(rows(&shape, sizes, &timed, *accuracies)))
     }
 }
 
@@ -130,32 +144,28 @@ impl<'a> Timed<'a> {
     }
 }
 
-fn rows(shape: &Shape, sizes: &[usize], timed: &[Timed<'_>], errors: [f64; 2]) -> Vec<Row> {
+fn rows(shape: &Shape, sizes: &[usize], timed: &[Timed<'_>], accuracies: [Accuracy; 2]) -> Vec<Row> {
     let tensor_bytes = (shape.elements() * size_of::<f32>()) as f64;
-    let row = |timed: &Timed<'_>, error_over_bound| {
-        let time = Summary::of(&timed.seconds);
-        let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
-        Row {
-            shape: sizes.join("×"),
-            pass: timed.pass,
-            moves: timed.moves,
-            time,
-            bytes_per_second: timed.moves * tensor_bytes / (time.median_ms * 1e-3),
-            share_of_copy: 0.0,
-            error_over_bound,
-        }
-    };
-    let is_copy = |timed: &&Timed<'_>| timed.pass == "copy";
-    let copies = timed.iter().filter(is_copy).map(|timed| row(timed, None));
+    let rate =
+        |timed: &Timed<'_>| timed.moves * tensor_bytes / (Summary::of(&timed.seconds).median_ms * 1e-3);
+    let (copies, passes): (Vec<_>, Vec<_>) = timed.iter().partition(|timed| timed.pass == "copy");
     // The best variant counts.
-    let Some(copy) = copies.max_by(|a, b| a.bytes_per_second.total_cmp(&b.bytes_per_second)) else {
+    let Some(copy) = copies.into_iter().max_by(|a, b| rate(a).total_cmp(&rate(b))) else {
         return Vec::new();
     };
-    let limit = copy.bytes_per_second;
-    let passes = timed.iter().filter(|timed| !is_copy(timed)).zip(errors);
-    let passes = passes.map(|(timed, error)| row(timed, Some(error)));
-    let with_share = |row: Row| Row { share_of_copy: row.bytes_per_second / limit, ..row };
-    std::iter::once(copy).chain(passes).map(with_share).collect()
+    let limit = rate(copy);
+    let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
+    let row = |(timed, accuracy): (&Timed<'_>, Option<Accuracy>)| Row {
+        shape: sizes.join("×"),
+        pass: timed.pass,
+        moves: timed.moves,
+        time: Summary::of(&timed.seconds),
+        bytes_per_second: rate(timed),
+        share_of_copy: rate(timed) / limit,
+        accuracy,
+    };
+    let passes = passes.into_iter().zip(accuracies.map(Some));
+    std::iter::once((copy, None)).chain(passes).map(row).collect()
 }
 
 /// The bars of the passes: their share of the copy's bandwidth.
@@ -195,8 +205,8 @@ struct Subject {
     backward: BoundOperation,
     x: Tensor,
     y: Tensor,
-    /// Of y and dx, the largest error over its bound.
-    errors: [f64; 2],
+    /// Of both passes.
+    accuracies: [Accuracy; 2],
     /// The tensors of both passes.
     _made: DestroyOnDrop,
 }
@@ -210,27 +220,26 @@ impl Subject {
         let (y, dx) = (Tensor::zeros(context, shape)?, Tensor::zeros(context, shape)?);
         let made = DestroyOnDrop::default();
         made.add([&x, &dy, &y, &dx].map(Tensor::range));
-        let vector = |values: &[f32]| -> anyhow::Result<BufferRange> {
-            let vector = Vector::upload(context, values)?;
-            made.add([vector.range()]);
-            Ok(vector.range().clone())
-        };
         let zeros = vec![0.0; shape.channels()];
+        let (weight, bias) =
+            (Vector::upload(context, &inputs.weight)?, Vector::upload(context, &inputs.bias)?);
+        let (dweight, dbias) = (Vector::upload(context, &zeros)?, Vector::upload(context, &zeros)?);
+        made.add([&weight, &bias, &dweight, &dbias].map(Vector::range));
         let running = RunningStatistics::upload(context, &RunningValues::start(shape.channels()))?;
         let saved = batch_norm.saved_statistics(&shape)?;
         made.add(running.ranges().into_iter().chain([saved.range()]));
         let range = |tensor: &Tensor| tensor.range().clone();
         let forward = ForwardTensors {
-            weight: Some(vector(&inputs.weight)?),
-            bias: Some(vector(&inputs.bias)?),
+            weight: Some(weight.range().clone()),
+            bias: Some(bias.range().clone()),
             running: Some(&running),
             ..ForwardTensors::new(range(&x), range(&y), &saved)
         };
         let forward = batch_norm.bind_forward(&shape, Mode::TRAINING, &forward)?;
         let backward = BackwardTensors {
             dx: Some(range(&dx)),
-            dweight: Some((vector(&zeros)?, Accumulation::Replace)),
-            dbias: Some((vector(&zeros)?, Accumulation::Replace)),
+            dweight: Some((dweight.range().clone(), Accumulation::Replace)),
+            dbias: Some((dbias.range().clone(), Accumulation::Replace)),
             ..BackwardTensors::new(range(&x), range(&dy), &saved)
         };
         let backward = batch_norm.bind_backward(&shape, Mode::TRAINING, &backward)?;
@@ -239,8 +248,14 @@ impl Subject {
         forward.record(&mut encoder)?;
         backward.record(&mut encoder)?;
         context.queue().submit([encoder.finish()]);
-        let errors = inputs.errors(&y.download().await?, &dx.download().await?)?;
-        Ok(Self { forward, backward, x, y, errors, _made: made })
+        let results = Results {
+            y: y.download().await?,
+            dx: dx.download().await?,
+            dweight: dweight.download().await?,
+            dbias: dbias.download().await?,
+        };
+        let accuracies = inputs.judge(&results)?;
+        Ok(Self { forward, backward, x, y, accuracies, _made: made })
     }
 }
 
@@ -259,8 +274,10 @@ mod tests {
             timed("forward", 3.0, 6e-6),
             timed("backward", 5.0, 5e-6),
         ];
-        let rows = rows(&shape, &[1, 1, 1000], &all, [0.1, 0.2]);
+        let accuracy = Accuracy { error_over_bound: 0.1, result: "y", passed: true };
+        let rows = rows(&shape, &[1, 1, 1000], &all, [accuracy; 2]);
         assert_eq!(rows.iter().map(|row| row.pass).collect::<Vec<_>>(), ["copy", "forward", "backward"]);
+        assert_eq!(rows.iter().map(|row| row.accuracy.is_some()).collect::<Vec<_>>(), [false, true, true]);
         let shares: Vec<_> = rows.iter().map(|row| (row.share_of_copy * 1000.0).round()).collect();
         assert_eq!(shares, [1000.0, 500.0, 1000.0]);
         assert!(chart(&rows, 500)?.contains("1×1×1000"));

@@ -15,7 +15,7 @@
 //! 1.05·2⁻⁸ for bf16.
 //!
 //! Of a tensor with more than [`MOST_ELEMENTS`] elements some channels are checked, in full, because the
-//! reference takes minutes for the others: the first, the last, and as many evenly between them as fit.
+//! reference takes minutes for the others: see [`CheckedChannels`].
 
 mod expected;
 #[cfg(test)]
@@ -30,8 +30,8 @@ use super::tensors::Results;
 use expected::{Expected, Extent};
 use std::borrow::Cow;
 use wgpu_batchnorm::reference::{self, Parameters, Problem, ReferenceError};
-use wgpu_batchnorm::{Activation, Dtype, Layout, Order, RunningValues, Shape, Source};
-use wgpu_batchnorm_measure::accuracy::{Bounds, EPSILON, Worst, channel_of, group_of};
+use wgpu_batchnorm::{Activation, Dtype, Order, RunningValues, Shape, Source};
+use wgpu_batchnorm_measure::accuracy::{Bounds, CheckedChannels, EPSILON, Worst, channel_of, group_of};
 
 /// The most elements that are compared with the reference.
 const MOST_ELEMENTS: usize = 1 << 25;
@@ -39,10 +39,8 @@ const MOST_ELEMENTS: usize = 1 << 25;
 /// The inputs as far as they are checked.
 pub(crate) struct Judge<'a> {
     config: Config,
-    /// Of all channels.
-    whole: Shape,
-    channels: Vec<usize>,
-    /// Of the checked ones.
+    checked: CheckedChannels,
+    /// Of the checked channels.
     shape: Shape,
     x: Cow<'a, [f32]>,
     dy: Cow<'a, [f32]>,
@@ -59,33 +57,19 @@ impl<'a> Judge<'a> {
     }
 
     fn with_limit(data: &'a Data, config: &Config, most_elements: usize) -> anyhow::Result<Self> {
-        let whole = data.shape;
-        let all = whole.channels();
-        let count = (most_elements / whole.values_per_channel()).clamp(1, all);
-        let gaps = (count - 1).max(1);
-        let channels: Vec<_> = (0..count).map(|i| i * (all - 1) / gaps).collect();
-        let shape = if count == all {
-            whole
-        } else {
-            Shape::new(&[whole.samples(), count, whole.spatial()], Layout::ChannelsFirst)?
-        };
-        let pick = |values: &[f32]| channels.iter().map(|&channel| values[channel]).collect::<Vec<_>>();
+        let checked = CheckedChannels::of(data.shape, most_elements)?;
+        let shape = *checked.shape();
         let RunningValues { mean, var, num_batches_tracked, .. } = &data.running;
-        let running = RunningValues::new(pick(mean), pick(var), *num_batches_tracked);
-        let (weight, bias) = (pick(&data.weight), pick(&data.bias));
-        let none = || Cow::from(&[]);
+        let running = RunningValues::new(checked.pick(mean), checked.pick(var), *num_batches_tracked);
+        let (weight, bias) = (checked.pick(&data.weight), checked.pick(&data.bias));
+        let [x, dy, extra] = [&data.x, &data.dy, &data.extra].map(|tensor| checked.gather(tensor));
         let (mask, config) = (data.mask.as_deref(), *config);
-        let (x, dy, extra) = (none(), none(), none());
-        let mut judge = Self { config, whole, channels, shape, x, dy, extra, mask, weight, bias, running };
-        judge.x = judge.gather(&data.x);
-        judge.dy = judge.gather(&data.dy);
-        judge.extra = judge.gather(&data.extra);
-        Ok(judge)
+        Ok(Self { config, checked, shape, x, dy, extra, mask, weight, bias, running })
     }
 
     /// The number of channels that are checked, if these are not all.
     pub(crate) fn subset(&self) -> Option<usize> {
-        (self.shape != self.whole).then_some(self.channels.len())
+        (!self.checked.are_all()).then_some(self.checked.channels().len())
     }
 
     /// The elements whose z is so near to 0, where the slope of an activation after jumps, that rounding
@@ -102,7 +86,7 @@ impl<'a> Judge<'a> {
             let (group, c) = (group_of(&problem, i), channel_of(&self.shape, i));
             forward.z[i].abs() <= bounds[group * self.shape.channels() + c]
         };
-        Ok((0..self.x.len()).filter(near).map(|i| self.index_in_whole(i)).collect())
+        Ok((0..self.x.len()).filter(near).map(|i| self.checked.index_in_whole(i)).collect())
     }
 
     /// The verdict on what a pass has left.
@@ -115,12 +99,12 @@ impl<'a> Judge<'a> {
                 Extent::Full => {
                     let (relative, absolute) = self.rounding();
                     let problem = self.problem(Source::Batch);
-                    worst.compare(name, &values, &self.gather(got), |i| {
+                    worst.compare(name, &values, &self.checked.gather(got), |i| {
                         let (group, c) = (group_of(&problem, i), channel_of(&self.shape, i));
                         bounds[group * self.shape.channels() + c] + relative * values[i].abs() + absolute
                     });
                 }
-                Extent::Channels => worst.compare(name, &values, &self.pick(got), |i| bounds[i]),
+                Extent::Channels => worst.compare(name, &values, &self.checked.pick(got), |i| bounds[i]),
                 Extent::One => worst.compare(name, &values, got, |i| bounds[i]),
             }
         }
@@ -152,33 +136,6 @@ impl<'a> Judge<'a> {
             ghost_batch: self.config.ghost.map(Into::into),
             ..Problem::new(self.shape, parameters, source)
         }
-    }
-
-    /// Where an element of the checked channels lies in a full tensor.
-    fn index_in_whole(&self, index: usize) -> usize {
-        let (channels, spatial) = (self.shape.channels(), self.shape.spatial());
-        match self.subset() {
-            None => index,
-            // The checked ones lie channels first.
-            Some(_) => {
-                let (n, c) = (index / (channels * spatial), index / spatial % channels);
-                self.whole.index(n, self.channels[c], index % spatial)
-            }
-        }
-    }
-
-    /// The checked channels of a full tensor, as far as it goes.
-    fn gather<'t>(&self, tensor: &'t [f32]) -> Cow<'t, [f32]> {
-        if self.subset().is_none() || tensor.is_empty() {
-            return tensor.into();
-        }
-        (0..self.shape.elements()).filter_map(|i| tensor.get(self.index_in_whole(i)).copied()).collect()
-    }
-
-    /// The checked channels of an array per channel, or of several.
-    fn pick(&self, values: &[f32]) -> Vec<f32> {
-        let groups = values.chunks_exact(self.whole.channels());
-        groups.flat_map(|group| self.channels.iter().map(|&channel| group[channel])).collect()
     }
 }
 
