@@ -423,8 +423,14 @@ struct UnderWay<'a> {
 impl Round for UnderWay<'_> {
     fn is_complete(&mut self) -> Result<bool, ExchangeError> {
         let Self { exchange, number, .. } = *self;
-        if exchange.look(number)? {
-            return Ok(true);
+        match exchange.look(number) {
+            Ok(false) => {}
+            Ok(true) => return Ok(true),
+            Err(error) => {
+                // At once, not when the caller drops this: whoever has given up asks now whom this rank has waited for.
+                exchange.leave(number, exchange.awaited(number));
+                return Err(error);
+            }
         }
         if self.asked.get_or_insert_with(Instant::now).elapsed() < exchange.limit {
             return Ok(false);

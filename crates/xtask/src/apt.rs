@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use cargo_metadata::camino::Utf8Path;
+use std::borrow::Cow;
 use std::process::{Command, Stdio};
 
 /// A download that fails is tried again.
@@ -13,22 +14,28 @@ const INSTALL: &[&str] = &["install", "-y", "--no-install-recommends"];
 #[derive(Debug)]
 pub(crate) struct Packages {
     what: &'static str,
-    names: &'static [&'static str],
+    names: Cow<'static, [&'static str]>,
 }
 
 pub(crate) const ADAPTER: Packages =
-    Packages { what: "Mesa's software adapter", names: &["mesa-vulkan-drivers", "libvulkan1"] };
+    Packages { what: "Mesa's software adapter", names: Cow::Borrowed(&["mesa-vulkan-drivers", "libvulkan1"]) };
 /// A browser, what drives it, and what runs the tests of the page.
 pub(crate) const BROWSER: Packages =
-    Packages { what: "a browser and Node.js", names: &["chromium", "chromium-driver", "nodejs", "npm"] };
+    Packages { what: "a browser and Node.js", names: Cow::Borrowed(&["chromium", "chromium-driver", "nodejs", "npm"]) };
 /// clang reads the header of MPI for its bindings.
 pub(crate) const MPI: Packages =
-    Packages { what: "Open MPI", names: &["openmpi-bin", "libopenmpi-dev", "clang"] };
+    Packages { what: "Open MPI", names: Cow::Borrowed(&["openmpi-bin", "libopenmpi-dev", "clang"]) };
 
 impl Packages {
+    /// Those of them with these names: a package that is there from another source may refuse its neighbours.
+    pub(crate) fn only(&self, names: &[&str]) -> Self {
+        let names = self.names.iter().copied().filter(|name| names.contains(name)).collect();
+        Self { what: self.what, names }
+    }
+
     /// The words after apt-get that install them.
     fn install(&self) -> Vec<&'static str> {
-        [INSTALL, self.names].concat()
+        [INSTALL, &self.names].concat()
     }
 }
 

@@ -22,9 +22,20 @@ pub(crate) struct Arguments {
     screenshots: Option<Utf8PathBuf>,
 }
 
-/// What the tests run, by the names that the programs have.
-const PROGRAMS: [&[&str]; 4] =
-    [&["chromium", "google-chrome", "google-chrome-stable"], &["chromedriver"], &["node"], &["npm"]];
+/// A program that the tests run.
+struct Program {
+    /// The names that it has.
+    names: &'static [&'static str],
+    /// The package that brings it.
+    package: &'static str,
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program { names: &["chromium", "google-chrome", "google-chrome-stable"], package: "chromium" },
+    Program { names: &["chromedriver"], package: "chromium-driver" },
+    Program { names: &["node"], package: "nodejs" },
+    Program { names: &["npm"], package: "npm" },
+];
 /// Seconds that all tests of the library together may take in the browser.
 const LIMIT: &str = "1200";
 /// Seconds that the browser's driver may take to start.
@@ -67,33 +78,42 @@ fn driven(chromium: &Utf8Path, folder: &Utf8Path) -> anyhow::Result<Utf8PathBuf>
     Ok(file)
 }
 
-/// The paths of the programs, installed where one is missing.
+impl Program {
+    /// Where it is.
+    fn find(&self) -> Option<Utf8PathBuf> {
+        self.names.iter().find_map(|name| tools::found(name))
+    }
+
+    /// Those that are not there.
+    fn missing() -> Vec<&'static Self> {
+        PROGRAMS.iter().filter(|program| program.find().is_none()).collect()
+    }
+}
+
+/// What is not there, in a sentence.
+fn told(missing: &[&Program]) -> String {
+    let names: Vec<_> = missing.iter().filter_map(|program| program.names.first().copied()).collect();
+    names.join(", no ")
+}
+
+/// The paths of the programs; those that are missing are installed.
 fn ensure_programs() -> anyhow::Result<[Utf8PathBuf; 4]> {
-    let missing = missing();
+    let missing = Program::missing();
     if !missing.is_empty() {
-        let missing = missing.join(", no ");
-        eprintln!("There is no {missing} yet.");
+        eprintln!("There is no {} yet.", told(&missing));
         match System::current().remedy(Wanted::Browser) {
-            Remedy::Apt => apt::install(&apt::BROWSER)?,
-            Remedy::ByHand(advice) => bail!("there is no {missing}. {advice}, and run this again."),
+            Remedy::Apt => {
+                let packages: Vec<_> = missing.iter().map(|program| program.package).collect();
+                apt::install(&apt::BROWSER.only(&packages))?;
+            }
+            Remedy::ByHand(advice) => {
+                bail!("there is no {}. {advice}, and run this again.", told(&missing))
+            }
         }
     }
-    let found: Vec<_> = PROGRAMS.iter().filter_map(|names| find(names)).collect();
-    <[Utf8PathBuf; 4]>::try_from(found).map_err(|_| {
-        let missing = self::missing().join(", no ");
-        anyhow!("there is still no {missing} after the installation")
-    })
-}
-
-/// The first of these programs that is there.
-fn find(names: &[&str]) -> Option<Utf8PathBuf> {
-    names.iter().find_map(|name| tools::found(name))
-}
-
-/// The names of the programs that are not there.
-fn missing() -> Vec<&'static str> {
-    let missing = PROGRAMS.iter().filter(|names| find(names).is_none());
-    missing.filter_map(|names| names.first().copied()).collect()
+    let found: Vec<_> = PROGRAMS.iter().filter_map(Program::find).collect();
+    <[Utf8PathBuf; 4]>::try_from(found)
+        .map_err(|_| anyhow!("there is still no {} after the installation", told(&Program::missing())))
 }
 
 /// The page's server, as long as this is there.
@@ -128,5 +148,19 @@ impl Drop for Server {
         // It has ended if it cannot be ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_installed() {
+        let packages = apt::BROWSER.only(&["chromium-driver"]);
+        assert!(format!("{packages:?}").ends_with(r#"names: ["chromium-driver"] }"#), "{packages:?}");
+        // Each program has a package there.
+        let all = PROGRAMS.map(|program| program.package);
+        assert_eq!(format!("{:?}", apt::BROWSER.only(&all)), format!("{:?}", apt::BROWSER));
     }
 }
