@@ -68,6 +68,7 @@ done
 for number in "$limit" "$repetitions" ${batch:+"$batch"}; do
     [[ $number =~ ^[1-9][0-9]*$ ]] || die "'$number': expected a number from 1 up"
 done
+((limit >= 60)) || die "--limit $limit: expected at least 60 seconds, which the stages share out"
 [[ $torch =~ ^(cuda|cpu|none)?$ ]] || die "--torch $torch: expected cuda, cpu or none"
 ((${#chosen[@]})) || chosen=("${stages[@]}")
 [[ -d $here/bin ]] || die "this is no bundle: cargo xtask bundle makes one, with a run.sh of its own"

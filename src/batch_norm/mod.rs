@@ -15,6 +15,7 @@ pub use tensors::{
     StatisticsTensors,
 };
 
+use crate::buffer::BufferRange;
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::device::DeviceError;
@@ -138,6 +139,22 @@ impl BatchNorm {
         let groups = self.saved_bytes(shape) / SavedStatistics::bytes(channels).max(1);
         let groups = usize::try_from(groups).unwrap_or(usize::MAX);
         SavedStatistics::for_groups(&self.context, channels, groups)
+    }
+
+    /// What a forward pass has left in `range`, for a host that keeps it in memory of its own and moves it in between:
+    /// the caller vouches that a forward pass of this layer's options, on this shape, by the same mode, has left it, and
+    /// whether it had a residual and a mask.
+    pub fn recalled_statistics(
+        &self,
+        range: impl Into<BufferRange>,
+        shape: &Shape,
+        mode: Mode,
+        residual: bool,
+        mask: bool,
+    ) -> SavedStatistics {
+        let saved = SavedStatistics::in_range(range, self.options.channels);
+        saved.set_origin(self.origin(shape, Pass { mode, residual, mask }, LeftBy::Forward));
+        saved
     }
 
     /// Bytes of that buffer.

@@ -83,7 +83,7 @@ enum Arrival {
 impl MpiExchange {
     /// How long, after the limit, a rank waits to hear whom the ranks that it has waited for are waiting for themselves:
     /// they answer at once, unless they are the ones that are missing.
-    const INQUIRY: Duration = Duration::from_millis(250);
+    const INQUIRY: Duration = Duration::from_secs(1);
 
     /// An exchange between all ranks of a communicator, which waits so long for the others. All of them must call
     /// this; it has a communicator of its own, so that its messages meet no others.

@@ -16,7 +16,7 @@ pub enum Algorithm {
     /// Every rank sends to every other. A rank that does not arrive is named exactly.
     Direct,
     /// In step i every rank passes what it has on to the rank 2ⁱ below (J. Bruck et al., *Efficient algorithms for
-    /// all-to-all communications in multiport message-passing systems*, 1997). A rank that gives up waits a quarter of a
+    /// all-to-all communications in multiport message-passing systems*, 1997). A rank that gives up waits a
     /// second more, to hear from those that pass records on whom they are waiting for themselves, and names these.
     Bruck,
     /// The first rank of every run of `node` ranks gathers theirs, exchanges with the first ranks of the others, and

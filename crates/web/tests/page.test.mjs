@@ -158,7 +158,7 @@ test('every case passes', { timeout: 20 * MINUTES }, async () => {
   await becomes(page, 'check-verdicts', /passed,|early/, { timeout: 18 * MINUTES });
   const cases = await page.evaluate(async () => (await fetch('cases/index.json')).json());
   const given = ['', 'made/'].flatMap((folder) => readdirSync(new URL(`../../../tests/cases/${folder}`, import.meta.url)));
-  assert.deepEqual(cases.toSorted(), given.filter((name) => name.endsWith('.safetensors')).toSorted());
+  assert.deepEqual([...cases].sort(), given.filter((name) => name.endsWith('.safetensors')).sort());
   assert.equal(await text(page, 'check-verdicts'), `${cases.length} passed, 0 failed, 0 skipped`);
   assert.equal(await text(page, 'check-status'), '');
   assert.equal(await page.locator('#check-rows tr').count(), cases.length);
@@ -526,7 +526,7 @@ test('it fits a phone, in light and dark', { timeout: 10 * MINUTES }, async () =
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `the page is ${wide} pixels wide, ${width} is there`);
       const colors = await page.evaluate(() => ['color', 'backgroundColor'].map((name) => getComputedStyle(document.body)[name]));
-      const [dark, light] = colors.map(brightness).toSorted((a, b) => a - b);
+      const [dark, light] = colors.map(brightness).sort((a, b) => a - b);
       assert.ok(dark < 150 && light > 500 && (brightness(colors[1]) === dark) === (colorScheme === 'dark'), `${colors} (${colorScheme})`);
       await picture(page, `phone-${width}-${colorScheme}`, { fullPage: true });
     }

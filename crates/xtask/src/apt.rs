@@ -17,11 +17,15 @@ pub(crate) struct Packages {
     names: Cow<'static, [&'static str]>,
 }
 
-pub(crate) const ADAPTER: Packages =
-    Packages { what: "Mesa's software adapter", names: Cow::Borrowed(&["mesa-vulkan-drivers", "libvulkan1"]) };
+pub(crate) const ADAPTER: Packages = Packages {
+    what: "Mesa's software adapter",
+    names: Cow::Borrowed(&["mesa-vulkan-drivers", "libvulkan1"]),
+};
 /// A browser, what drives it, and what runs the tests of the page.
-pub(crate) const BROWSER: Packages =
-    Packages { what: "a browser and Node.js", names: Cow::Borrowed(&["chromium", "chromium-driver", "nodejs", "npm"]) };
+pub(crate) const BROWSER: Packages = Packages {
+    what: "a browser and Node.js",
+    names: Cow::Borrowed(&["chromium", "chromium-driver", "nodejs", "npm"]),
+};
 /// clang reads the header of MPI for its bindings.
 pub(crate) const MPI: Packages =
     Packages { what: "Open MPI", names: Cow::Borrowed(&["openmpi-bin", "libopenmpi-dev", "clang"]) };

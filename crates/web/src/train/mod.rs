@@ -218,8 +218,8 @@ impl Trainer {
         let (queue, learning_rate) = (self.context.queue(), self.settings.learning_rate);
         self.bound.batch.write(queue, &self.batch);
         queue.write_buffer(&self.bound.learning_rate, 0, bytemuck::bytes_of(&learning_rate));
-        self.steps += 1;
-        let evaluates = self.steps == 1 || self.steps.is_multiple_of(EVALUATED_EVERY);
+        let step = self.steps + 1;
+        let evaluates = step == 1 || step.is_multiple_of(EVALUATED_EVERY);
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("step") };
         let mut encoder = self.context.device().create_command_encoder(&descriptor);
         {
@@ -232,6 +232,8 @@ impl Trainer {
         }
         self.context.queue().submit([encoder.finish()]);
         let values = self.bound.observations.download().await?;
+        // One that has failed does not count.
+        self.steps = step;
         for (network, progress) in self.progress.iter_mut().enumerate() {
             let (observed, evaluated) = (&self.bound.observed[network], &self.bound.evaluated[network]);
             progress.take(observed, evaluated, evaluates, &values);
