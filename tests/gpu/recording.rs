@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("bindings_are_made_once", bindings_are_made_once),
     ("other_tensors_are_bound_anew", other_tensors_are_bound_anew),
     ("two_sizes_share_the_workspace", two_sizes_share_the_workspace),
+    ("statistics_may_be_moved_between_the_passes", statistics_may_be_moved_between_the_passes),
 ];
 
 fn all_tensors_in_one_buffer_and_in_place(context: &Context) -> Result<(), Failed> {
@@ -252,4 +253,52 @@ fn two_sizes_share_the_workspace(context: &Context) -> Result<(), Failed> {
     context.queue().submit([encoder.finish()]);
     check(&small, &expected_small)?;
     check(&large, &expected_large)
+}
+
+/// A host that keeps what a forward pass saves in memory of its own vouches for it.
+fn statistics_may_be_moved_between_the_passes(context: &Context) -> Result<(), Failed> {
+    let setup = Setup::new(shape(&[5, 6, 4, 3], Layout::ChannelsFirst), 1.0, 2.0);
+    let expected = setup.run(context)?;
+    let batch_norm = BatchNorm::new(context, setup.options)?;
+    let mut arena = Arena::new(context, 1 << 20);
+    let (x, dy) = (arena.filled(&setup.x), arena.filled(&setup.dy));
+    let (y, dx) = (arena.filled(&vec![f32::NAN; setup.shape.elements()]), arena.filled(&setup.dy));
+    let running = RunningStatistics::upload(context, &setup.running)?;
+    let bytes = SavedStatistics::bytes(setup.shape.channels());
+    let saved = SavedStatistics::in_range(arena.bytes(bytes), setup.shape.channels());
+    let forward = ForwardTensors {
+        weight: Some(arena.filled(&setup.weight)),
+        bias: Some(arena.filled(&setup.bias)),
+        running: Some(&running),
+        ..ForwardTensors::new(x.clone(), y, &saved)
+    };
+    let mut encoder = context.device().create_command_encoder(&Default::default());
+    batch_norm.bind_forward(&setup.shape, Mode::TRAINING, &forward)?.record(&mut encoder)?;
+    let elsewhere = Arena::new(context, 1 << 16).bytes(bytes);
+    let from = saved.range();
+    encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &elsewhere.buffer, elsewhere.offset, bytes);
+
+    let moved = SavedStatistics::in_range(elsewhere.clone(), setup.shape.channels());
+    let backward = |saved: &SavedStatistics, encoder: &mut _| -> Result<(), BatchNormError> {
+        let tensors =
+            BackwardTensors { dx: Some(dx.clone()), ..BackwardTensors::new(x.clone(), dy.clone(), saved) };
+        batch_norm.bind_backward(&setup.shape, Mode::TRAINING, &tensors)?.record(encoder)
+    };
+    match backward(&moved, &mut encoder) {
+        Err(BatchNormError::NoForward { .. }) => {}
+        result => return Err(format!("expected that nobody vouches for them, got {result:?}").into()),
+    }
+    // One of another kind is still refused.
+    let other = batch_norm.recalled_statistics(elsewhere.clone(), &setup.shape, Mode::TRAINING, false, true);
+    match backward(&other, &mut encoder) {
+        Err(BatchNormError::OtherForward { .. }) => {}
+        result => return Err(format!("expected that a mask is missed, got {result:?}").into()),
+    }
+    let recalled = batch_norm.recalled_statistics(elsewhere, &setup.shape, Mode::TRAINING, false, false);
+    backward(&recalled, &mut encoder)?;
+    context.queue().submit([encoder.finish()]);
+    if download(context, &dx)? != expected.dx {
+        return Err("dx differs".into());
+    }
+    Ok(())
 }

@@ -1,5 +1,9 @@
 //! The handwritten digits of `data/digits.csv.gz`: 1,797 images of 8×8 pixels (E. Alpaydin and C. Kaynak, 1998; see
-//! `data/README.md`), for the programs that show training.
+//! `data/README.md`), for the programs that show training. With the feature `replicas` also a network that several of
+//! them train with (the module `replicas`).
+
+#[cfg(feature = "replicas")]
+pub mod replicas;
 
 use flate2::read::GzDecoder;
 use thiserror::Error;

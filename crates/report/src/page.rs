@@ -24,6 +24,33 @@ pub enum Key<'a> {
     Limit(&'a str),
 }
 
+/// How something turned out, as its mark's colour tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// In between.
+    Mixed,
+    /// Not as it should be.
+    Bad,
+    /// Not known.
+    Unknown,
+}
+
+/// A line of an overview: a name, a mark with a word in it, and a sentence.
+pub struct Line<'a> {
+    /// In front of the name.
+    pub number: u32,
+    /// What turned out.
+    pub name: &'a str,
+    /// How.
+    pub tone: Tone,
+    /// The same in words.
+    pub mark: &'a str,
+    /// And why.
+    pub text: &'a str,
+}
+
 /// A column of a table.
 #[derive(Clone, Copy)]
 pub struct Column<'a> {
@@ -57,13 +84,7 @@ impl Page {
 
     /// Adds a chart, an SVG element of [`crate::chart`], and what its colours and marks stand for.
     pub fn chart(&mut self, caption: &str, svg: &str, keys: &[Key<'_>]) {
-        self.sections.push(html! {
-            figure {
-                figcaption { (caption) }
-                @if !keys.is_empty() { ul.legend { @for key in keys { li { (swatch(key)) } } } }
-                div.chart { (PreEscaped(svg)) }
-            }
-        });
+        self.sections.push(html! { figure { (figure(caption, svg, keys)) } });
     }
 
     /// Adds a table; cells that end in `!` are marked.
@@ -96,6 +117,52 @@ impl Page {
         self.sections.push(html! { ul { @for line in lines { li { (line) } } } });
     }
 
+    /// Adds a heading that an address may end in: `#` and the name of the place.
+    pub fn section(&mut self, place: &str, name: &str) {
+        self.sections.push(html! { h2 id=(place) { (name) } });
+    }
+
+    /// Adds a chart of half the page's width, beside the next one where there is room.
+    pub fn small_chart(&mut self, caption: &str, svg: &str) {
+        self.sections.push(html! { figure.small { (figure(caption, svg, &[])) } });
+    }
+
+    /// Adds a paragraph.
+    pub fn paragraph(&mut self, text: &str) {
+        self.sections.push(html! { p { (text) } });
+    }
+
+    /// Adds a heading of a part of a section.
+    pub fn subheading(&mut self, name: &str) {
+        self.sections.push(html! { h3 { (name) } });
+    }
+
+    /// Adds terms with what there is to say about each.
+    pub fn terms(&mut self, terms: &[(&str, &str)]) {
+        self.sections.push(html! {
+            dl.terms { @for (term, text) in terms { div { dt { (term) } dd { (text) } } } }
+        });
+    }
+
+    /// Adds a sentence with a mark in front.
+    pub fn verdict(&mut self, tone: Tone, mark: &str, text: &str) {
+        self.sections.push(html! { p.verdict { (badge(tone, mark)) " " (text) } });
+    }
+
+    /// Adds an overview.
+    pub fn overview(&mut self, lines: &[Line<'_>]) {
+        self.sections.push(html! {
+            ol.overview { @for line in lines {
+                li {
+                    span.count { (line.number) }
+                    strong { (line.name) }
+                    (badge(line.tone, line.mark))
+                    span.why { (line.text) }
+                }
+            } }
+        });
+    }
+
     /// The page as HTML.
     pub fn render(&self) -> String {
         let page = html! {
@@ -125,6 +192,33 @@ impl Page {
         };
         page.into_string()
     }
+}
+
+/// What the colours and marks of a chart stand for, as HTML to stand in front of it.
+pub fn legend(keys: &[Key<'_>]) -> String {
+    legend_of(keys).into_string()
+}
+
+fn legend_of(keys: &[Key<'_>]) -> Markup {
+    html! { @if !keys.is_empty() { ul.legend { @for key in keys { li { (swatch(key)) } } } } }
+}
+
+fn figure(caption: &str, svg: &str, keys: &[Key<'_>]) -> Markup {
+    html! {
+        figcaption { (caption) }
+        (legend_of(keys))
+        div.chart { (PreEscaped(svg)) }
+    }
+}
+
+fn badge(tone: Tone, mark: &str) -> Markup {
+    let class = match tone {
+        Tone::Good => "badge good",
+        Tone::Mixed => "badge mixed",
+        Tone::Bad => "badge bad",
+        Tone::Unknown => "badge unknown",
+    };
+    html! { span class=(class) { (mark) } }
 }
 
 fn swatch(key: &Key<'_>) -> Markup {
@@ -203,11 +297,26 @@ th,td{padding:3px 8px;text-align:left;white-space:nowrap;border-bottom:1px solid
 th{position:sticky;top:0;background:var(--paper)}
 .number{text-align:right}
 .doubtful{color:var(--mark)}
+.small{display:inline-block;vertical-align:top;width:540px;max-width:100%;margin:14px 20px 16px 0}
+h3{font-size:15px;margin:20px 0 4px}
+.terms{display:block}
+.terms div{margin:0 0 8px;max-width:90ch}
+.terms div:last-child{margin:0}
+.badge{display:inline-block;border:1.5px solid;border-radius:10px;padding:0 9px;font-size:12.5px;font-weight:600;white-space:nowrap}
+.good{color:var(--series-2)}
+.mixed{color:var(--series-1)}
+.bad{color:var(--mark)}
+.unknown{color:var(--soft)}
+.overview{list-style:none;padding:0;margin:16px 0}
+.overview li{display:grid;grid-template-columns:2em minmax(160px,1.2fr) 8em 3fr;gap:2px 12px;padding:7px 0;border-bottom:1px solid var(--grid);align-items:baseline}
+.overview .badge{justify-self:start}
+.overview .count{color:var(--soft);text-align:right}
+@media (max-width:760px){main{padding:20px 14px 48px}.overview li{grid-template-columns:1.6em 1fr auto}.overview .why{grid-column:2/-1}}
 @media print{main{max-width:none}}
 ";
 
 const CHART_STYLE: &str = "
-.chart svg{display:block;width:100%;height:auto}
+.chart>svg{display:block;width:100%;height:auto}
 svg text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 ";
 

@@ -4,7 +4,9 @@ mod adapter;
 mod apt;
 mod bench;
 mod bundle;
+mod burn;
 mod cargo;
+mod lab;
 mod mpi;
 mod msrv;
 mod passed_on;
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 
 /// Commands that work on a fresh machine with a Rust toolchain and a C compiler.
 ///
-/// `bench` and `test` need an adapter. Where there is none, they install Mesa's software adapter on
+/// `bench`, `test` and `lab` need an adapter. Where there is none, they install Mesa's software adapter on
 /// Debian and Ubuntu, and elsewhere say what to install; `test-mpi` and `sync-bench` do the same with Open MPI,
 /// `test-web` on Debian with Chromium and Node.js. `web` and `test-web` build wasm-bindgen's programs once.
 #[derive(Parser)]
@@ -43,7 +45,9 @@ enum Command {
     Web(web::Arguments),
     TestWeb(test_web::Arguments),
     TestMpi(mpi::TestArguments),
+    TestBurn(burn::Arguments),
     SyncBench(mpi::BenchArguments),
+    Lab(lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,7 +63,9 @@ fn main() -> ExitCode {
         Command::Web(arguments) => web::run(&arguments),
         Command::TestWeb(arguments) => test_web::run(&arguments),
         Command::TestMpi(arguments) => mpi::test(&arguments),
+        Command::TestBurn(arguments) => burn::run(&arguments),
         Command::SyncBench(arguments) => mpi::bench(&arguments),
+        Command::Lab(arguments) => lab::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

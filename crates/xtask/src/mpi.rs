@@ -93,7 +93,10 @@ fn measure_and_report(
             mpirun(if how.is_empty() { 8 } else { 4 }, &[], program),
             vec!["measure", "--json", memory.as_str()],
         ),
-        (mpirun(2, &["--mca", "pml", "ob1", "--mca", "btl", "tcp,self"], program), vec!["link", "--json", network.as_str()]),
+        (
+            mpirun(2, &["--mca", "pml", "ob1", "--mca", "btl", "tcp,self"], program),
+            vec!["link", "--json", network.as_str()],
+        ),
     ];
     for (run, words) in &mut runs {
         let status =

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 /// The commands that pass their arguments on.
-const COMMANDS: [&str; 3] = ["bench", "test", "sync-bench"];
+const COMMANDS: [&str; 4] = ["bench", "test", "sync-bench", "lab"];
 
-/// Marks what follows `bench`, `test` or `sync-bench` as values, with a `--` of our own. Without it, clap would
+/// Marks what follows `bench`, `test`, `sync-bench` or `lab` as values, with a `--` of our own. Without it, clap would
 /// swallow the caller's first `--`, as in `cargo xtask test -- --nocapture`. A call for help is ours.
 pub(crate) fn mark(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
@@ -30,6 +30,7 @@ mod tests {
             Command::Bench(arguments) => arguments.passed_on,
             Command::Test(arguments) => arguments.passed_on,
             Command::SyncBench(arguments) => arguments.passed_on,
+            Command::Lab(arguments) => arguments.passed_on,
             _ => Vec::new(),
         })
     }

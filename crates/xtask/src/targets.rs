@@ -194,7 +194,8 @@ fn of_the_baseline(ours: &[Value], pytorch: &Value) -> anyhow::Result<Vec<Verdic
             }
             let measured = geometric_mean(&ratios);
             ensure!(!ratios.is_empty() && measured.is_finite(), "no large row of both for {layout} {pass}");
-            let what = format!("PyTorch's time over the CPU baseline's, both in memory they keep, {pass} {layout}");
+            let what =
+                format!("PyTorch's time over the CPU baseline's, both in memory they keep, {pass} {layout}");
             verdicts.push(Verdict { what, measured, bound: Bound::AtLeast(least) });
         }
     }

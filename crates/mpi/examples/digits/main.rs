@@ -7,24 +7,21 @@
 //! ```
 //!
 //! The first two train on the same batches of 8 samples, divided among the ranks; the third has them on one device. The
-//! linear layers are plain loops on the host, whose gradients the ranks add up, as any data-parallel program does.
+//! network and its training are in `crates/digits`: they know nothing of MPI.
 
-mod data;
-mod net;
 mod picture;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
-use data::Shuffled;
 use mpi::Threading;
-use net::Net;
 use std::path::PathBuf;
 use std::time::Duration;
 use wgpu_batchnorm::{Context, Exchange as _};
+use wgpu_batchnorm_digits::replicas::{BATCH, Shuffled, Training, largest_difference, late};
 use wgpu_batchnorm_mpi::MpiExchange;
 
-/// Samples of a step, of all ranks together.
-const BATCH: usize = 8;
+/// Of the samples' order, and of the first parameters.
+const SEEDS: (u64, u64) = (7, 3);
 /// How long ranks wait for one another; the first one trains alone for a while.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -52,11 +49,8 @@ fn main() -> anyhow::Result<()> {
     result
 }
 
-/// The loss of every step.
-type Curve = Vec<f64>;
-
 fn train(arguments: &Arguments, world: &mpi::topology::SimpleCommunicator) -> anyhow::Result<()> {
-    let digits = Shuffled::load()?;
+    let digits = Shuffled::load(SEEDS.0)?;
     let all = MpiExchange::over(world, LIMIT)?;
     let alone = MpiExchange::groups_of(1, world, LIMIT)?;
     let (rank, ranks) = (all.rank(), all.replicas());
@@ -66,19 +60,9 @@ fn train(arguments: &Arguments, world: &mpi::topology::SimpleCommunicator) -> an
         );
     }
     let context = Context::new_blocking()?;
-    let run = |statistics: &MpiExchange, gradients: &MpiExchange| -> anyhow::Result<Curve> {
-        let mut net = Net::new(&context, statistics, gradients)?;
-        let samples = BATCH / gradients.replicas();
-        let steps = 0..arguments.steps as usize;
-        steps
-            .map(|step| {
-                let batch = digits.batch(step, BATCH);
-                let first = gradients.rank() * samples;
-                let own = batch.get(first..first + samples).context("a batch is too short")?;
-                net.step(own, BATCH)
-            })
-            .collect()
-    };
+    let training = Training { digits: &digits, seed: SEEDS.1, steps: arguments.steps as usize };
+    let run =
+        |statistics: &MpiExchange, gradients: &MpiExchange| training.run(&context, statistics, gradients);
     let synchronized = run(&all, &all)?;
     let separate = run(&alone, &all)?;
     if rank != 0 {
@@ -92,12 +76,7 @@ fn train(arguments: &Arguments, world: &mpi::topology::SimpleCommunicator) -> an
     ];
     println!("{}", picture::table(&curves));
     let [(_, synchronized), (_, one_device), (_, separate)] = &curves;
-    let differences = synchronized.iter().zip(one_device).map(|(a, b)| (a - b).abs());
-    let largest = differences.fold(0.0, f64::max);
-    let late = |curve: &Curve| {
-        let half = curve.len() / 2;
-        curve.iter().skip(half).sum::<f64>() / (curve.len() - half) as f64
-    };
+    let largest = largest_difference(synchronized, one_device);
     let times = late(separate) / late(one_device);
     println!(
         "Synchronized and on one device the losses differ by {largest:.1e} at most; without synchronization the loss of \

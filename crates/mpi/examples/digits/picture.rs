@@ -1,9 +1,9 @@
 //! Loss curves as a table and as a picture.
 
-use crate::Curve;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use std::path::{Path, PathBuf};
+use wgpu_batchnorm_digits::replicas::Curve;
 use wgpu_batchnorm_report::Page;
 use wgpu_batchnorm_report::chart::{Axis, Mark, Plane, Points};
 use wgpu_batchnorm_report::page::{Column, Key};

@@ -4,11 +4,13 @@
 mod bars;
 mod curves;
 mod histograms;
+mod lines;
 mod plane;
 
 pub use bars::{Bar, BarChart, BarGroup};
 pub use curves::{Curve, Curves};
 pub use histograms::{HistogramRow, Histograms};
+pub use lines::{Line, Lines, Scale, ScaledAxis};
 pub use plane::{Axis, Mark, Plane, Points};
 
 use plotters::style::RGBColor;

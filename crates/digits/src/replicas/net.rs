@@ -1,22 +1,22 @@
 //! 64 pixels → 32 features → batch normalization and ReLU → 10 scores, trained by gradient descent on their cross
 //! entropy. The linear layers are plain loops in float64, so that what differs between runs is the normalization.
 
-use crate::data::{CLASSES, Digit, PIXELS};
+use super::Digit;
+use crate::{CLASSES, PIXELS};
 use anyhow::Context as _;
 use wgpu_batchnorm::{
-    Accumulation, Activation, BackwardTensors, BatchNorm, Context, Exchange as _, ForwardTensors, Layout,
-    Options, SavedStatistics, Shape, Synchronized, Tensor, Vector,
+    Accumulation, Activation, BackwardTensors, BatchNorm, Context, Exchange, ForwardTensors, Layout, Options,
+    SavedStatistics, Shape, Synchronized, Tensor, Vector,
 };
-use wgpu_batchnorm_mpi::MpiExchange;
 
 const HIDDEN: usize = 32;
 const RATE: f64 = 0.1;
 
-/// One rank's copy of the network.
-pub(crate) struct Net<'a> {
+/// One replica's copy of the network.
+pub struct Net<'a, S, G> {
     context: Context,
-    layer: Synchronized<&'a MpiExchange>,
-    gradients: &'a MpiExchange,
+    layer: Synchronized<&'a S>,
+    gradients: &'a G,
     /// All that is trained.
     parameters: Parameters,
 }
@@ -51,16 +51,16 @@ impl Parameters {
     }
 }
 
-impl<'a> Net<'a> {
-    /// A network whose statistics are those of all ranks of one exchange, and its gradients those of all of another.
-    pub(crate) fn new(
-        context: &Context,
-        statistics: &'a MpiExchange,
-        gradients: &'a MpiExchange,
-    ) -> anyhow::Result<Self> {
+impl<'a, S: Exchange, G: Exchange> Net<'a, S, G> {
+    /// A network whose statistics are those of all replicas of one exchange, and its gradients those of all of another;
+    /// `seed` gives its first parameters.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(context: &Context, seed: u64, statistics: &'a S, gradients: &'a G) -> anyhow::Result<Self> {
         let options =
             Options { running_statistics: false, activation: Activation::Relu, ..Options::new(HIDDEN) };
-        let mut random = fastrand::Rng::with_seed(3);
+        let mut random = fastrand::Rng::with_seed(seed);
         let mut values = |count: usize, scale: f64| -> Vec<f64> {
             (0..count).map(|_| (2.0 * random.f64() - 1.0) * scale).collect()
         };
@@ -74,8 +74,11 @@ impl<'a> Net<'a> {
         Ok(Self { context: context.clone(), layer, gradients, parameters })
     }
 
-    /// A step on this rank's samples of a batch of so many, and the mean loss of the whole batch.
-    pub(crate) fn step(&mut self, samples: &[Digit], batch: usize) -> anyhow::Result<f64> {
+    /// A step on this replica's samples of a batch of so many, and the mean loss of the whole batch.
+    ///
+    /// # Errors
+    /// If the device fails or a replica leaves.
+    pub fn step(&mut self, samples: &[Digit], batch: usize) -> anyhow::Result<f64> {
         let Self { context, layer, gradients, parameters } = self;
         let shape = Shape::new(&[samples.len(), HIDDEN], Layout::ChannelsLast)?;
         let upload = |values: &[f32]| Tensor::upload(context, shape, values);
@@ -140,7 +143,7 @@ impl<'a> Net<'a> {
                 row.iter_mut().zip(&digit.pixels).for_each(|(sum, pixel)| *sum += f64::from(*dx) * pixel);
             }
         }
-        // Those of γ and β are already of all ranks that share statistics: they must not be added up again.
+        // Those of γ and β are already of all replicas that share statistics: they must not be added up again.
         let once = 1.0 / layer.exchange().replicas() as f64;
         let scaled = |vector: &Vector| -> anyhow::Result<Vec<f64>> {
             Ok(vector.download_blocking()?.into_iter().map(|value| f64::from(value) * once).collect())
@@ -162,8 +165,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The sums over all ranks, in the order of the ranks, so that they have the same bits on each.
-fn sum(exchange: &MpiExchange, loss: f64, mut own: Parameters) -> anyhow::Result<(f64, Parameters)> {
+/// The sums over all replicas, in the order of their ranks, so that they have the same bits on each.
+fn sum(exchange: &impl Exchange, loss: f64, mut own: Parameters) -> anyhow::Result<(f64, Parameters)> {
     let values = own.all().into_iter().flat_map(|values| values.iter().copied());
     let message: Vec<u8> = [loss].into_iter().chain(values).flat_map(f64::to_le_bytes).collect();
     let mut total = Parameters::zeros();

@@ -1,21 +1,26 @@
-//! The handwritten digits in the order that all ranks train with.
+//! The handwritten digits in the order that all replicas train with.
 
-use wgpu_batchnorm_digits::{Digits, DigitsError};
-
-pub(crate) use wgpu_batchnorm_digits::{CLASSES, PIXELS};
+use crate::{Digits, DigitsError, PIXELS};
 
 /// A digit: its pixels, from −0.5 to 0.5, and which it is.
-#[derive(Clone)]
-pub(crate) struct Digit {
-    pub(crate) pixels: [f64; PIXELS],
-    pub(crate) label: usize,
+#[derive(Clone, Debug)]
+pub struct Digit {
+    /// Row by row.
+    pub pixels: [f64; PIXELS],
+    /// From 0 to 9.
+    pub label: usize,
 }
 
-/// Those to train with, shuffled, the same on every rank.
-pub(crate) struct Shuffled(Vec<Digit>);
+/// Those to train with, shuffled, the same on every replica.
+#[derive(Clone, Debug)]
+pub struct Shuffled(Vec<Digit>);
 
 impl Shuffled {
-    pub(crate) fn load() -> Result<Self, DigitsError> {
+    /// In the order that `seed` gives.
+    ///
+    /// # Errors
+    /// [`DigitsError`] if the file is damaged.
+    pub fn load(seed: u64) -> Result<Self, DigitsError> {
         let [Digits { pixels, labels }, _] = Digits::load()?;
         let images = pixels.as_chunks::<PIXELS>().0.iter().zip(labels);
         let digit = |(pixels, label): (&[f32; PIXELS], u32)| Digit {
@@ -23,12 +28,12 @@ impl Shuffled {
             label: label as usize,
         };
         let mut digits: Vec<_> = images.map(digit).collect();
-        fastrand::Rng::with_seed(7).shuffle(&mut digits);
+        fastrand::Rng::with_seed(seed).shuffle(&mut digits);
         Ok(Self(digits))
     }
 
     /// The samples of a step; after the last one it begins anew.
-    pub(crate) fn batch(&self, step: usize, samples: usize) -> Vec<Digit> {
+    pub fn batch(&self, step: usize, samples: usize) -> Vec<Digit> {
         self.0.iter().cycle().skip(step * samples % self.0.len().max(1)).take(samples).cloned().collect()
     }
 }

@@ -1,0 +1,108 @@
+//! `burn::nn::BatchNorm` and ours inside burn: the same adapter, process and tensors, in turns.
+//!
+//! Seconds of many steps in a row on the host's clock, between two synchronizations, over the number of steps. A backward
+//! step has one multiplication of burn's in it beside the layer's own work, for both alike; the update of the running
+//! statistics is in the forward step.
+
+#![allow(missing_docs)]
+
+use burn::nn::BatchNormConfig as Theirs;
+use burn::tensor::{Device, DeviceKind, Distribution, Tensor};
+use burn_batchnorm::{BatchNormConfig as Ours, init_device};
+use clap::Parser;
+use std::error::Error;
+use std::time::Instant;
+
+/// Times burn's layer and ours, forward and backward in training.
+#[derive(Parser)]
+struct Arguments {
+    /// Rounds, in which each layer has one turn.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Steps in a row.
+    #[arg(long, default_value_t = 4)]
+    steps: usize,
+    /// One shape, `N,C,H,W`, instead of those of `quick`; may be repeated.
+    #[arg(long, value_delimiter = ',', num_args = 4)]
+    shape: Vec<usize>,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const QUICK: [[usize; 4]; 3] = [[64, 64, 56, 56], [32, 256, 14, 14], [64, 512, 7, 7]];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let device = init_device(DeviceKind::DefaultDevice)?.autodiff();
+    let given: Vec<[usize; 4]> = arguments.shape.as_chunks().0.to_vec();
+    println!("{:>16}  {:>8}  {:>9}  {:>9}  {:>6}", "shape", "pass", "burn, ms", "ours, ms", "ratio");
+    let mut logarithms = [0.0; 2];
+    let shapes = if given.is_empty() { QUICK.to_vec() } else { given };
+    for shape in &shapes {
+        let times = measure(*shape, &arguments, &device)?;
+        for (pass, (name, logarithm)) in ["forward", "backward"].iter().zip(&mut logarithms).enumerate() {
+            let of = |layer: usize| times.iter().map(|round| round[layer][pass]).collect::<Vec<_>>();
+            let ratios = times.iter().map(|round| round[0][pass] / round[1][pass]).collect::<Vec<_>>();
+            let ratio = median(ratios);
+            *logarithm += ratio.ln() / shapes.len() as f64;
+            let [burns, ours] = [0, 1].map(|layer| 1e3 * median(of(layer)));
+            let shape = shape.map(|size| size.to_string()).join("×");
+            println!("{shape:>16}  {name:>8}  {burns:>9.2}  {ours:>9.2}  {ratio:>6.1}");
+        }
+    }
+    let [forward, backward] = logarithms.map(f64::exp);
+    println!("geometric means of the ratios: forward {forward:.1}, backward {backward:.1}");
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Of each round, burn's times and ours, forward and backward.
+fn measure(
+    shape: [usize; 4],
+    arguments: &Arguments,
+    device: &Device,
+) -> Result<Vec<[[f64; 2]; 2]>, Box<dyn Error>> {
+    let random = |_| Tensor::<4>::random(shape, Distribution::Normal(0.5, 2.0), device);
+    let inputs: Vec<_> = (0..arguments.steps).map(random).map(Tensor::require_grad).collect();
+    let gradients: Vec<_> = (0..arguments.steps).map(random).collect();
+    let (theirs, ours) = (Theirs::new(shape[1]).init(device), Ours::new(shape[1]).init(device));
+    let mut rounds = Vec::new();
+    for round in 0..arguments.rounds + 2 {
+        let theirs = time(|x| theirs.forward(x), &inputs, &gradients, device)?;
+        let ours = time(|x| ours.forward(x), &inputs, &gradients, device)?;
+        // The first ones compile and allocate.
+        if round >= 2 {
+            rounds.push([theirs, ours]);
+        }
+    }
+    Ok(rounds)
+}
+
+/// Seconds of a forward and of a backward step.
+fn time(
+    forward: impl Fn(Tensor<4>) -> Tensor<4>,
+    inputs: &[Tensor<4>],
+    gradients: &[Tensor<4>],
+    device: &Device,
+) -> Result<[f64; 2], Box<dyn Error>> {
+    let per_step = |start: Instant| start.elapsed().as_secs_f64() / inputs.len() as f64;
+    device.sync()?;
+    let start = Instant::now();
+    let outputs: Vec<_> = inputs.iter().map(|x| forward(x.clone())).collect();
+    device.sync()?;
+    let forward = per_step(start);
+    let losses: Vec<_> = outputs.into_iter().zip(gradients).map(|(y, dy)| (y * dy.clone()).sum()).collect();
+    device.sync()?;
+    let start = Instant::now();
+    let mut found = Vec::new();
+    for (loss, x) in losses.into_iter().zip(inputs) {
+        found.push(x.grad_remove(&mut loss.backward()).ok_or("there is no gradient of x")?);
+    }
+    device.sync()?;
+    Ok([forward, per_step(start)])
+}

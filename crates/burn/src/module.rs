@@ -1,0 +1,331 @@
+//! The layer.
+
+use crate::Error;
+use crate::composed::{self, Statistics};
+use crate::config::{Activation, Layout, Order, RunningVariance};
+use crate::device::{Engine, engine};
+use crate::ops::{BatchNormOps, Call, Forward};
+use burn::backend::Dispatch;
+use burn::module::{Content, DisplaySettings, Flag, Module, ModuleDisplay, Param, RunningState};
+use burn::tensor::{DType, Device, Tensor};
+use std::sync::Arc;
+use wgpu_batchnorm::{Dtype, Mode, Momentum, Operation, Options, Pass, Shape, Source};
+
+/// What burn's own layer has no setting for.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) cumulative: bool,
+    pub(crate) running_variance: RunningVariance,
+    pub(crate) activation: Activation,
+    pub(crate) order: Order,
+    pub(crate) layout: Layout,
+}
+
+impl Settings {
+    /// The settings of the shaders, with γ, β and no running statistics.
+    pub(crate) fn options(&self, channels: usize, eps: f64, momentum: f64) -> Options {
+        Options {
+            eps,
+            momentum: Momentum::MovingAverage(momentum),
+            running_statistics: false,
+            activation: self.activation.into(),
+            order: match self.order {
+                Order::AfterNormalization => wgpu_batchnorm::Order::Post,
+                Order::BeforeNormalization => wgpu_batchnorm::Order::Pre,
+            },
+            ..Options::new(channels)
+        }
+    }
+}
+
+/// Batch normalization over `[N, C, …]`, or `[N, …, C]` with [`Layout::ChannelsLast`]: a replacement of
+/// `burn::nn::BatchNorm`, made by a [`BatchNormConfig`](crate::BatchNormConfig).
+///
+/// ```text
+/// y = activation(γ·(x − mean) / √(variance + ε) + β + residual)
+/// ```
+///
+/// In training mean and variance are the batch's, over its N·S values a channel; in inference they are the running ones. It
+/// trains on a device with autodiff, unless it is [frozen](Module::freeze). Its record has the names of burn's own layer, so
+/// that either loads what the other one has saved.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct BatchNorm {
+    /// γ, `[C]`.
+    pub gamma: Option<Param<Tensor<1>>>,
+    /// β, `[C]`.
+    pub beta: Option<Param<Tensor<1>>>,
+    /// Whether the layer trains where its device allows it.
+    pub training: Param<Flag>,
+    /// The running mean, `[C]`.
+    pub running_mean: Option<RunningState<Tensor<1>>>,
+    /// The running variance, `[C]`.
+    pub running_var: Option<RunningState<Tensor<1>>>,
+    /// The batches so far, `[1]`, if the running statistics are the mean over all of them.
+    pub batches: Option<RunningState<Tensor<1>>>,
+    /// C.
+    pub num_features: usize,
+    /// The weight of the new batch in the running statistics.
+    pub momentum: f64,
+    /// ε.
+    pub epsilon: f64,
+    #[module(skip)]
+    pub(crate) settings: Settings,
+}
+
+/// Ends with the message of an error, as burn's own layers do.
+#[expect(
+    clippy::panic,
+    reason = "burn's interface returns no errors; there is a method that does beside each"
+)]
+pub(crate) fn fail<T>(error: Error) -> T {
+    panic!("{error}")
+}
+
+impl BatchNorm {
+    /// y of x; in training the running statistics take in the batch.
+    ///
+    /// # Panics
+    /// With the message of [`BatchNorm::try_forward`]'s error.
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        self.try_forward(input, None).unwrap_or_else(fail)
+    }
+
+    /// The same with a residual, which is added after γ·x̂ + β and before an activation, in the same pass.
+    ///
+    /// # Panics
+    /// With the message of [`BatchNorm::try_forward`]'s error.
+    pub fn forward_residual<const D: usize>(&self, input: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        self.try_forward(input, Some(residual)).unwrap_or_else(fail)
+    }
+
+    /// Both, with errors as values.
+    ///
+    /// # Errors
+    /// [`Error`] if the input's shape is not the layer's, or has a single value per channel in training, which has no
+    /// variance; nothing is queued then.
+    pub fn try_forward<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        residual: Option<Tensor<D>>,
+    ) -> Result<Tensor<D>, Error> {
+        let sizes = input.dims();
+        let sizes = self.sizes("the input", &sizes)?;
+        if let Some(residual) = residual.as_ref().filter(|residual| residual.dims() != input.dims()) {
+            return Err(Error::Input {
+                tensor: "the residual",
+                actual: residual.dims().to_vec(),
+                expected: format!("that of the input, {:?}", input.dims()),
+            });
+        }
+        let device = input.device();
+        let trains = device.is_autodiff() && self.training.is_enabled();
+        let mode = match &self.running_mean {
+            Some(_) if !trains => Mode::GIVEN,
+            _ => Mode { source: Source::Batch, update: trains },
+        };
+        let dims = input.dims();
+        let (x, residual) = (input.reshape(sizes), residual.map(|residual| residual.reshape(sizes)));
+        let y = match (engine(&device), dtype_of(x.dtype())) {
+            (Ok(engine), Some(dtype)) => self.in_shaders(x, residual, mode, engine, dtype)?,
+            _ => self.composed(x, residual, mode)?,
+        };
+        Ok(y.reshape(dims))
+    }
+
+    /// `[N, C, S]` or `[N, S, C]`.
+    fn sizes(&self, tensor: &'static str, sizes: &[usize]) -> Result<[usize; 3], Error> {
+        let wrong = || {
+            let channels = self.num_features;
+            let expected = match self.settings.layout {
+                Layout::ChannelsFirst => format!("[N, {channels}, …]"),
+                Layout::ChannelsLast => format!("[N, …, {channels}]"),
+            };
+            Error::Input { tensor, actual: sizes.to_vec(), expected }
+        };
+        let found = match (self.settings.layout, sizes) {
+            (Layout::ChannelsFirst, [n, c, rest @ ..]) => (*c, [*n, *c, rest.iter().product()]),
+            (Layout::ChannelsLast, [n, rest @ .., c]) => (*c, [*n, rest.iter().product(), *c]),
+            _ => return Err(wrong()),
+        };
+        if found.0 == self.num_features { Ok(found.1) } else { Err(wrong()) }
+    }
+
+    /// γ and β in f32, those that there are.
+    fn parameters(&self) -> [Option<Tensor<1>>; 2] {
+        let value = |parameter: &Param<Tensor<1>>| parameter.val().cast(DType::F32);
+        [self.gamma.as_ref().map(value), self.beta.as_ref().map(value)]
+    }
+
+    /// The running statistics on a device, in f32.
+    fn running(&self, device: &Device, sync: bool) -> Statistics {
+        let value = |state: &RunningState<Tensor<1>>| {
+            let value = if sync { state.value_sync() } else { state.value() };
+            value.to_device(device).cast(DType::F32)
+        };
+        Some((value(self.running_mean.as_ref()?), value(self.running_var.as_ref()?)))
+    }
+
+    fn in_shaders(
+        &self,
+        x: Tensor<3>,
+        residual: Option<Tensor<3>>,
+        mode: Mode,
+        engine: Engine,
+        dtype: Dtype,
+    ) -> Result<Tensor<3>, Error> {
+        let Settings { cumulative, running_variance, layout, .. } = self.settings;
+        let [weight, bias] = self.parameters();
+        // The kernels know the moving average with the unbiased variance.
+        let in_kernel = mode.update
+            && self.running_mean.is_some()
+            && !cumulative
+            && running_variance == RunningVariance::Unbiased;
+        let options = Options {
+            weight: weight.is_some(),
+            bias: bias.is_some(),
+            running_statistics: in_kernel,
+            dtype,
+            ..self.settings.options(self.num_features, self.epsilon, self.momentum)
+        };
+        let layer = wgpu_batchnorm::BatchNorm::new(engine.context(), options)?;
+        let shape = Shape::new(
+            &x.dims(),
+            match layout {
+                Layout::ChannelsFirst => wgpu_batchnorm::Layout::ChannelsFirst,
+                Layout::ChannelsLast => wgpu_batchnorm::Layout::ChannelsLast,
+            },
+        )?;
+        let pass = Pass { mode, residual: residual.is_some(), mask: false };
+        // What cannot run is told here; in burn's queue it could only panic.
+        layer.plan(&shape, Operation::Forward { pass, in_place: false })?;
+
+        let device = x.device();
+        let call = Call { engine, layer: Arc::new(layer), shape, mode, residual: residual.is_some() };
+        let stand_in = || x.clone().into_dispatch();
+        let [weight, bias] = [weight, bias].map(|it| it.map_or_else(stand_in, Tensor::into_dispatch));
+        let statistics =
+            if in_kernel || mode.source == Source::Given { self.running(&device, mode.update) } else { None };
+        let (mean, var) = statistics.map_or_else(
+            || (stand_in(), stand_in()),
+            |(mean, var)| (mean.detach().into_dispatch(), var.detach().into_dispatch()),
+        );
+        let residual = residual.map_or_else(stand_in, Tensor::into_dispatch);
+        let values = x.dims().iter().product::<usize>() / self.num_features.max(1);
+        let Forward { y, saved, mean, var } = <Dispatch as BatchNormOps>::batch_norm_forward(
+            x.into_dispatch(),
+            weight,
+            bias,
+            residual,
+            mean,
+            var,
+            call,
+        );
+        if in_kernel {
+            self.keep(Tensor::from_dispatch(mean), Tensor::from_dispatch(var));
+        } else if mode.update {
+            // Planes 0 and 2: the mean, and the biased variance.
+            let saved = Tensor::<1>::from_dispatch(saved).detach();
+            let plane = |i: usize| saved.clone().narrow(0, i * self.num_features, self.num_features);
+            self.take_in(plane(0), plane(2), values);
+        }
+        Ok(Tensor::from_dispatch(y))
+    }
+
+    fn composed(&self, x: Tensor<3>, residual: Option<Tensor<3>>, mode: Mode) -> Result<Tensor<3>, Error> {
+        let (device, last) = (x.device(), self.settings.layout == Layout::ChannelsLast);
+        let options = self.settings.options(self.num_features, self.epsilon, self.momentum);
+        options.validate()?;
+        let values = x.dims().iter().product::<usize>() / self.num_features.max(1);
+        if mode.source == Source::Batch && values == 1 {
+            let shape = Shape::new(&[1, self.num_features, 1], wgpu_batchnorm::Layout::ChannelsFirst)?;
+            return Err(wgpu_batchnorm::BatchNormError::OneValuePerChannel { shape }.into());
+        }
+        let turned = |tensor: Tensor<3>| if last { tensor.swap_dims(1, 2) } else { tensor };
+        let full = |value: f32| Tensor::full([self.num_features], value, (&device, DType::F32));
+        let [weight, bias] = self.parameters();
+        let affine = (weight.unwrap_or_else(|| full(1.0)), bias.unwrap_or_else(|| full(0.0)));
+        let given = if mode.source == Source::Given { self.running(&device, false) } else { None };
+        let (y, statistics) =
+            composed::forward(turned(x), affine, residual.map(turned), given, self.epsilon, &self.settings);
+        if let (true, Some((mean, var))) = (mode.update, statistics) {
+            self.take_in(mean, var, values);
+        }
+        Ok(turned(y))
+    }
+
+    /// Has the running statistics take in mean and biased variance of a batch of so many values a channel.
+    fn take_in(&self, mean: Tensor<1>, var: Tensor<1>, values: usize) {
+        let Some((old_mean, old_var)) = self.running(&mean.device(), true) else { return };
+        let var = match self.settings.running_variance {
+            RunningVariance::Biased => var,
+            RunningVariance::Unbiased => var.mul_scalar(values as f64 / (values as f64 - 1.0)),
+        };
+        let mixed = |old: Tensor<1>, new: Tensor<1>| match &self.batches {
+            Some(batches) => {
+                let count = batches.value_sync().to_device(&old.device()).cast(DType::F32).add_scalar(1.0);
+                old.clone() + (new - old) / count
+            }
+            None => old.mul_scalar(1.0 - self.momentum) + new.mul_scalar(self.momentum),
+        };
+        self.keep(mixed(old_mean, mean), mixed(old_var, var));
+        if let Some(batches) = &self.batches {
+            batches.update(batches.value_sync().add_scalar(1.0).detach());
+        }
+    }
+
+    fn keep(&self, mean: Tensor<1>, var: Tensor<1>) {
+        for (state, value) in [(&self.running_mean, mean), (&self.running_var, var)] {
+            if let Some(state) = state {
+                state.update(value.detach());
+            }
+        }
+    }
+}
+
+/// The element types that both our shaders and burn's wgpu backend have.
+fn dtype_of(dtype: DType) -> Option<Dtype> {
+    match dtype {
+        DType::F32 => Some(Dtype::F32),
+        DType::F16 => Some(Dtype::F16),
+        _ => None,
+    }
+}
+
+/// The momentum of a layer whose running statistics are the mean over all batches, as it is shown.
+#[derive(Debug)]
+struct Cumulative;
+
+impl ModuleDisplay for BatchNorm {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let Self { num_features, momentum, epsilon, settings, .. } = self;
+        let mut content = content.add("num_features", num_features);
+        content = match (&self.running_mean, settings.cumulative) {
+            (None, _) => content.add_debug_attribute("running_statistics", &false),
+            (Some(_), true) => content.add_debug_attribute("momentum", &Cumulative),
+            (Some(_), false) => content.add("momentum", momentum),
+        };
+        content = content.add("epsilon", epsilon);
+        if self.gamma.is_none() {
+            content = content.add("affine", &false);
+        }
+        if settings.running_variance != RunningVariance::Unbiased {
+            content = content.add_debug_attribute("running_variance", &settings.running_variance);
+        }
+        if settings.activation != Activation::None {
+            content = content.add_debug_attribute("activation", &settings.activation);
+            content = content.add_debug_attribute("order", &settings.order);
+        }
+        if settings.layout != Layout::ChannelsFirst {
+            content = content.add_debug_attribute("layout", &settings.layout);
+        }
+        if !self.training.is_enabled() {
+            content = content.add("training", &self.training);
+        }
+        content.optional()
+    }
+}
