@@ -137,11 +137,13 @@ impl Tile {
             }
             _ => splits,
         };
-        // Scratch memory is to be small beside what it stands for.
+        // Scratch memory is to be small beside what it stands for. Records begin where a binding may, after the coefficients.
         let splits = work.monoid().map_or(splits, |monoid| {
             let values = positions * view.vector() / view.channels_per_lane();
             let scratch = values * view.element_bytes / LEAST_REDUCTION;
-            splits.min(scratch.saturating_sub(monoid.coefficient_bytes()) / monoid.bytes()).max(1)
+            let gap = u64::from(device.min_storage_buffer_offset_alignment);
+            let others = monoid.coefficient_bytes() + gap.div_ceil(channels * view.channels_per_lane());
+            splits.min(scratch.saturating_sub(others) / monoid.bytes()).max(1)
         });
         let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
         tile.blocks = few_values(blocks);

@@ -39,8 +39,72 @@ impl std::fmt::Display for Scratch {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::bench::shapes::{BenchShape, Layouts, ShapeSet};
+    use clap::ValueEnum as _;
+    use wgpu_batchnorm::{
+        Accumulation, DeviceKind, DeviceTraits, Dtype, Layout, Mode, Operation, Options, Pass, Plan, Wanted,
+    };
+
+    /// Forward and backward, and the bytes a channel that no plan can do without: of its only record, and of its coefficients.
+    fn passes() -> [(Operation, u64); 2] {
+        let pass = Pass { mode: Mode::TRAINING, residual: false, mask: false };
+        let wanted = Wanted {
+            dx: true,
+            dweight: Some(Accumulation::Replace),
+            dbias: Some(Accumulation::Replace),
+            ..Wanted::default()
+        };
+        [
+            (Operation::Forward { pass, in_place: false }, 5 * 4),
+            (Operation::Backward { pass, wanted }, 4 * 4 + 7 * 4),
+        ]
+    }
+
+    /// Whether the plan is an exception: the only record of each channel is more than its share, as its values are few. There
+    /// are no other exceptions.
+    fn is_exception(shape: &BenchShape, layout: Layout, dtype: Dtype, device: &DeviceTraits) -> Vec<bool> {
+        let options = Options { dtype, ..Options::new(shape.sizes[1]) };
+        let sized = shape.in_layout(layout).expect("a shape");
+        let tensor_bytes = shape.sizes.iter().product::<usize>() as u64 * dtype.bytes();
+        // Records begin where a binding may.
+        let gap = u64::from(device.min_storage_buffer_offset_alignment);
+        let check = |(operation, least)| {
+            let plan = Plan::new(&sized, &options, operation, device).expect("a plan");
+            let scratch = Scratch::new(plan.workspace_bytes(), tensor_bytes as f64);
+            let single = options.channels as u64 * least + gap;
+            let is_exception = single as f64 > MOST_SHARE * tensor_bytes as f64;
+            assert!(
+                if is_exception { scratch.scratch_bytes <= single } else { !scratch.is_over() },
+                "{:?} {:?} {layout:?} {dtype:?} {operation:?}: {scratch}",
+                device.kind,
+                shape.sizes
+            );
+            is_exception
+        };
+        passes().map(check).to_vec()
+    }
+
+    #[test]
+    fn plans_stay_within_the_limits_on_all_shapes_of_the_benchmark() {
+        let mut exceptions = Vec::new();
+        for kind in [DeviceKind::Cpu, DeviceKind::Gpu] {
+            let device = DeviceTraits::webgpu_defaults(kind);
+            for set in ShapeSet::value_variants() {
+                for shape in set.shapes(kind).expect("the shapes") {
+                    for layout in Layouts::Both.all() {
+                        for dtype in [Dtype::F32, Dtype::F16] {
+                            exceptions.extend(is_exception(&shape, *layout, dtype, &device));
+                        }
+                    }
+                }
+            }
+        }
+        let count = exceptions.iter().filter(|is_exception| **is_exception).count();
+        assert!(count * 10 < exceptions.len(), "{count} of {} plans are exceptions", exceptions.len());
+    }
 
     #[test]
     fn both_limits_count() {
