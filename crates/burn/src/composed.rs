@@ -9,9 +9,10 @@ use burn::tensor::{DType, Tensor};
 /// What normalizes: the batch, or these.
 pub(crate) type Statistics = Option<(Tensor<1>, Tensor<1>)>;
 
-/// y of `[N, C, S]`, and mean and biased variance of the batch if they normalize. γ and β are f32, as the statistics are.
+/// y of `[N, C, S]`, and mean and biased variance of the batch if they normalize. It computes in the type that stands beside
+/// x, which γ, β and the statistics have; y has x's.
 pub(crate) fn forward(
-    x: Tensor<3>,
+    (x, computed): (Tensor<3>, DType),
     affine: (Tensor<1>, Tensor<1>),
     residual: Option<Tensor<3>>,
     given: Statistics,
@@ -19,7 +20,7 @@ pub(crate) fn forward(
     settings: &Settings,
 ) -> (Tensor<3>, Statistics) {
     let dtype = x.dtype();
-    let x = x.cast(DType::F32);
+    let x = x.cast(computed);
     let x = if settings.order == Order::BeforeNormalization { activate(x, settings.activation) } else { x };
     let (weight, bias) = affine;
     let (y, statistics) = match given {
@@ -30,7 +31,7 @@ pub(crate) fn forward(
         }
     };
     let y = match residual {
-        Some(residual) => y + residual.cast(DType::F32),
+        Some(residual) => y + residual.cast(computed),
         None => y,
     };
     let y = if settings.order == Order::AfterNormalization { activate(y, settings.activation) } else { y };

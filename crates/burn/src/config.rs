@@ -95,7 +95,8 @@ pub struct BatchNormConfig {
     /// The weight of the new batch in the running statistics, in `[0, 1]`. Default: 0.1
     #[config(default = 0.1)]
     pub momentum: f64,
-    /// The running statistics are the mean over all batches instead (PyTorch's `momentum=None`). Default: false
+    /// The running statistics are the mean over all batches instead (PyTorch's `momentum=None`); see
+    /// [`BatchNorm::batches`] before loading some. Default: false
     #[config(default = false)]
     pub cumulative: bool,
     /// Whether there are γ and β. Default: true
@@ -130,7 +131,7 @@ impl BatchNormConfig {
     /// The same, with errors as values.
     ///
     /// # Errors
-    /// [`Error::Options`] if a setting is out of its range.
+    /// [`Error::Options`] if a setting is out of its range, [`Error::Settings`] if two exclude each other.
     pub fn try_init(&self, device: &Device) -> Result<BatchNorm, Error> {
         let Self { num_features: channels, epsilon, momentum, cumulative, affine, .. } = *self;
         let settings = Settings {
@@ -142,10 +143,14 @@ impl BatchNormConfig {
         };
         let options = settings.options(channels, epsilon, momentum);
         Options { weight: affine, bias: affine, ..options }.validate()?;
-        // Before the first tensor: whoever opens a device first decides whether it is shared.
-        if let Err(reason) = device::engine(device) {
-            log::debug!("batch normalization on {device:?} is composed of burn's operations: {reason}");
+        if cumulative && !self.running_statistics {
+            return Err(Error::Settings {
+                actual: "cumulative is set without running statistics",
+                expected: "running statistics that are the mean over all batches, or cumulative = false",
+            });
         }
+        // Before the first tensor: whoever opens a device first decides whether it is shared. The log has why if not.
+        drop(device::engine(device));
         let parameter = |initializer: Initializer| affine.then(|| initializer.init([channels], device));
         let state = |value: f32| {
             let start = || RunningState::new(Tensor::full([channels], value, device));

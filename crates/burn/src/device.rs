@@ -5,9 +5,10 @@ use burn::backend::wgpu::graphics::AutoGraphicsApi;
 use burn::backend::wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup, try_init_setup};
 use burn::backend::{CubeDevice, DispatchDevice};
 use burn::tensor::{Device, DeviceKind};
+use cubecl::wgpu::WgpuInitError;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use wgpu_batchnorm::{Context, DeviceError, RunningStatistics, RunningValues};
 
 /// What passes on a device run in.
@@ -125,23 +126,47 @@ pub fn route(device: &Device) -> Route {
 /// The engine of a device; it is opened if nobody has done so yet.
 pub(crate) fn engine(device: &Device) -> Result<Engine, String> {
     let Some(of) = wgpu_device(device) else {
-        return Err("it is no device of burn's wgpu backend".to_owned());
+        static SAID: Once = Once::new();
+        SAID.call_once(|| warn(device, NO_WGPU_DEVICE));
+        return Err(NO_WGPU_DEVICE.to_owned());
     };
     let mut engines = lock(&ENGINES);
     let entry = engines.get_or_insert_default().entry(of);
     entry
-        .or_insert_with_key(|device| {
-            let setup = try_init_setup::<AutoGraphicsApi>(device, RuntimeOptions::default());
+        .or_insert_with_key(|of| {
+            let setup = try_init_setup::<AutoGraphicsApi>(of, RuntimeOptions::default());
             setup.map(|setup| Engine::new(&setup)).map_err(|error| {
-                let reason = format!("burn has opened it without us ({error:?})");
-                log::warn!(
-                    "batch normalization on {device:?} is composed of burn's operations, which is slower: {reason}. Call \
-                     burn_batchnorm::init_device before the first tensor."
-                );
+                let reason = reason(&error);
+                warn(device, &reason);
                 reason
             })
         })
         .clone()
+}
+
+const NO_WGPU_DEVICE: &str = "it is no device of burn's wgpu backend";
+
+/// Why burn does not open a device for us, and what to do about it.
+fn reason(error: &WgpuInitError) -> String {
+    match error {
+        WgpuInitError::Registration { .. } => {
+            format!(
+                "burn has opened it before ({error}). Call burn_batchnorm::init_device before the first tensor"
+            )
+        }
+        WgpuInitError::InvalidConfiguration { .. } => {
+            format!(
+                "burn cannot open it ({error}). Call burn_batchnorm::share for a device of the program's own"
+            )
+        }
+        other => format!("burn cannot open it ({other})"),
+    }
+}
+
+fn warn(device: &Device, reason: &str) {
+    log::warn!(
+        "batch normalization on {device:?} is composed of burn's operations, which is slower than our shaders: {reason}"
+    );
 }
 
 /// burn's name of a wgpu device, under autodiff too.

@@ -10,7 +10,7 @@ pub enum Error {
     /// A setting is out of its range.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The leaky ReLU's slope, say, fits, but two settings exclude each other.
+    /// Each setting or tensor is in its range, but two of them exclude each other.
     #[error("{actual}, expected {expected}")]
     Settings {
         /// What was asked for.
@@ -18,7 +18,7 @@ pub enum Error {
         /// What would do.
         expected: &'static str,
     },
-    /// The input has too few axes, or other channels than the layer.
+    /// A tensor has too few axes, or other channels than the layer.
     #[error("{tensor} has shape {actual:?}, expected {expected}")]
     Input {
         /// Which tensor.
@@ -35,9 +35,9 @@ pub enum Error {
     #[error(transparent)]
     BatchNorm(#[from] BatchNormError),
     /// burn has no device of this kind, or has opened it before.
-    #[error("burn did not open the device: {reason}. Call init_device before any tensor is made on it")]
+    #[error("the device is not shared with burn: {reason}")]
     Device {
-        /// What burn said.
+        /// Why, and what to do about it.
         reason: String,
     },
     /// Only wgpu devices are shared.

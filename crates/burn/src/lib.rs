@@ -38,8 +38,9 @@
 //! - by [`init_device`], which opens it for both;
 //! - by [`share`], for programs that bring a device of their own to burn.
 //!
-//! On every other backend, and on a wgpu device that burn had opened alone, the same is composed of burn's own
-//! operations, with the same results, and that is logged once as a warning. [`route`] tells which it is.
+//! On every other backend, on a wgpu device that burn had opened alone, and for element types other than float32 and
+//! float16, the same is composed of burn's own operations (in float64 for float64, else in float32), with the same results, and
+//! that is logged as a warning. [`route`] tells which it is on a device.
 //!
 //! # Features
 //!

@@ -8,7 +8,7 @@ use crate::ops::{BatchNormOps, Call, Forward};
 use burn::backend::Dispatch;
 use burn::module::{Content, DisplaySettings, Flag, Module, ModuleDisplay, Param, RunningState};
 use burn::tensor::{DType, Device, Tensor};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use wgpu_batchnorm::{Dtype, Mode, Momentum, Operation, Options, Pass, Shape, Source};
 
 /// What burn's own layer has no setting for.
@@ -61,7 +61,9 @@ pub struct BatchNorm {
     pub running_mean: Option<RunningState<Tensor<1>>>,
     /// The running variance, `[C]`.
     pub running_var: Option<RunningState<Tensor<1>>>,
-    /// The batches so far, `[1]`, if the running statistics are the mean over all of them.
+    /// The batches so far, `[1]`, if the running statistics are the mean over all of them. burn's own layer has no such count,
+    /// and PyTorch's (`num_batches_tracked`) is not read: after loading either's running statistics, set
+    /// it, or the next batch replaces them.
     pub batches: Option<RunningState<Tensor<1>>>,
     /// C.
     pub num_features: usize,
@@ -118,19 +120,58 @@ impl BatchNorm {
                 expected: format!("that of the input, {:?}", input.dims()),
             });
         }
-        let device = input.device();
+        self.check_state()?;
+        let layout = match self.settings.layout {
+            Layout::ChannelsFirst => wgpu_batchnorm::Layout::ChannelsFirst,
+            Layout::ChannelsLast => wgpu_batchnorm::Layout::ChannelsLast,
+        };
+        let shape = Shape::new(&sizes, layout)?;
+        let (device, dtype) = (input.device(), input.dtype());
         let trains = device.is_autodiff() && self.training.is_enabled();
         let mode = match &self.running_mean {
             Some(_) if !trains => Mode::GIVEN,
             _ => Mode { source: Source::Batch, update: trains },
         };
         let dims = input.dims();
-        let (x, residual) = (input.reshape(sizes), residual.map(|residual| residual.reshape(sizes)));
-        let y = match (engine(&device), dtype_of(x.dtype())) {
-            (Ok(engine), Some(dtype)) => self.in_shaders(x, residual, mode, engine, dtype)?,
-            _ => self.composed(x, residual, mode)?,
+        let x = input.reshape(sizes);
+        let residual = residual.map(|residual| residual.reshape(sizes).cast(dtype));
+        let y = match (engine(&device), dtype_of(dtype)) {
+            (Ok(engine), Some(dtype)) => self.in_shaders(x, residual, shape, mode, engine, dtype)?,
+            (Ok(_), None) => {
+                warn_of_dtype(dtype);
+                self.composed(x, residual, shape, mode)?
+            }
+            (Err(_), _) => self.composed(x, residual, shape, mode)?,
         };
         Ok(y.reshape(dims))
+    }
+
+    /// What is public may have been replaced.
+    fn check_state(&self) -> Result<(), Error> {
+        let parameter = |parameter: &Param<Tensor<1>>| parameter.val().dims();
+        let state = |state: &RunningState<Tensor<1>>| state.value().dims();
+        for (tensor, sizes) in [
+            ("gamma", self.gamma.as_ref().map(parameter)),
+            ("beta", self.beta.as_ref().map(parameter)),
+            ("the running mean", self.running_mean.as_ref().map(state)),
+            ("the running variance", self.running_var.as_ref().map(state)),
+        ] {
+            if let Some([actual]) = sizes.filter(|sizes| *sizes != [self.num_features]) {
+                let expected = format!("[{}]", self.num_features);
+                return Err(Error::Input { tensor, actual: vec![actual], expected });
+            }
+        }
+        match (&self.running_mean, &self.running_var) {
+            (Some(_), None) => Err(Error::Settings {
+                actual: "there is a running mean without a running variance",
+                expected: "both, or neither",
+            }),
+            (None, Some(_)) => Err(Error::Settings {
+                actual: "there is a running variance without a running mean",
+                expected: "both, or neither",
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// `[N, C, S]` or `[N, S, C]`.
@@ -151,17 +192,17 @@ impl BatchNorm {
         if found.0 == self.num_features { Ok(found.1) } else { Err(wrong()) }
     }
 
-    /// γ and β in f32, those that there are.
-    fn parameters(&self) -> [Option<Tensor<1>>; 2] {
-        let value = |parameter: &Param<Tensor<1>>| parameter.val().cast(DType::F32);
+    /// γ and β, those that there are.
+    fn parameters(&self, dtype: DType) -> [Option<Tensor<1>>; 2] {
+        let value = |parameter: &Param<Tensor<1>>| parameter.val().cast(dtype);
         [self.gamma.as_ref().map(value), self.beta.as_ref().map(value)]
     }
 
-    /// The running statistics on a device, in f32.
-    fn running(&self, device: &Device, sync: bool) -> Statistics {
+    /// The running statistics on a device.
+    fn running(&self, device: &Device, dtype: DType, sync: bool) -> Statistics {
         let value = |state: &RunningState<Tensor<1>>| {
             let value = if sync { state.value_sync() } else { state.value() };
-            value.to_device(device).cast(DType::F32)
+            value.to_device(device).cast(dtype)
         };
         Some((value(self.running_mean.as_ref()?), value(self.running_var.as_ref()?)))
     }
@@ -170,12 +211,13 @@ impl BatchNorm {
         &self,
         x: Tensor<3>,
         residual: Option<Tensor<3>>,
+        shape: Shape,
         mode: Mode,
         engine: Engine,
         dtype: Dtype,
     ) -> Result<Tensor<3>, Error> {
-        let Settings { cumulative, running_variance, layout, .. } = self.settings;
-        let [weight, bias] = self.parameters();
+        let Settings { cumulative, running_variance, .. } = self.settings;
+        let [weight, bias] = self.parameters(DType::F32);
         // The kernels know the moving average with the unbiased variance.
         let in_kernel = mode.update
             && self.running_mean.is_some()
@@ -189,13 +231,6 @@ impl BatchNorm {
             ..self.settings.options(self.num_features, self.epsilon, self.momentum)
         };
         let layer = wgpu_batchnorm::BatchNorm::new(engine.context(), options)?;
-        let shape = Shape::new(
-            &x.dims(),
-            match layout {
-                Layout::ChannelsFirst => wgpu_batchnorm::Layout::ChannelsFirst,
-                Layout::ChannelsLast => wgpu_batchnorm::Layout::ChannelsLast,
-            },
-        )?;
         let pass = Pass { mode, residual: residual.is_some(), mask: false };
         // What cannot run is told here; in burn's queue it could only panic.
         layer.plan(&shape, Operation::Forward { pass, in_place: false })?;
@@ -204,14 +239,16 @@ impl BatchNorm {
         let call = Call { engine, layer: Arc::new(layer), shape, mode, residual: residual.is_some() };
         let stand_in = || x.clone().into_dispatch();
         let [weight, bias] = [weight, bias].map(|it| it.map_or_else(stand_in, Tensor::into_dispatch));
-        let statistics =
-            if in_kernel || mode.source == Source::Given { self.running(&device, mode.update) } else { None };
+        let statistics = if in_kernel || mode.source == Source::Given {
+            self.running(&device, DType::F32, mode.update)
+        } else {
+            None
+        };
         let (mean, var) = statistics.map_or_else(
             || (stand_in(), stand_in()),
             |(mean, var)| (mean.detach().into_dispatch(), var.detach().into_dispatch()),
         );
         let residual = residual.map_or_else(stand_in, Tensor::into_dispatch);
-        let values = x.dims().iter().product::<usize>() / self.num_features.max(1);
         let Forward { y, saved, mean, var } = <Dispatch as BatchNormOps>::batch_norm_forward(
             x.into_dispatch(),
             weight,
@@ -227,43 +264,51 @@ impl BatchNorm {
             // Planes 0 and 2: the mean, and the biased variance.
             let saved = Tensor::<1>::from_dispatch(saved).detach();
             let plane = |i: usize| saved.clone().narrow(0, i * self.num_features, self.num_features);
-            self.take_in(plane(0), plane(2), values);
+            self.take_in(plane(0), plane(2), shape.values_per_channel());
         }
         Ok(Tensor::from_dispatch(y))
     }
 
-    fn composed(&self, x: Tensor<3>, residual: Option<Tensor<3>>, mode: Mode) -> Result<Tensor<3>, Error> {
+    fn composed(
+        &self,
+        x: Tensor<3>,
+        residual: Option<Tensor<3>>,
+        shape: Shape,
+        mode: Mode,
+    ) -> Result<Tensor<3>, Error> {
         let (device, last) = (x.device(), self.settings.layout == Layout::ChannelsLast);
         let options = self.settings.options(self.num_features, self.epsilon, self.momentum);
         options.validate()?;
-        let values = x.dims().iter().product::<usize>() / self.num_features.max(1);
-        if mode.source == Source::Batch && values == 1 {
-            let shape = Shape::new(&[1, self.num_features, 1], wgpu_batchnorm::Layout::ChannelsFirst)?;
+        if mode.source == Source::Batch && shape.values_per_channel() == 1 {
             return Err(wgpu_batchnorm::BatchNormError::OneValuePerChannel { shape }.into());
         }
+        // Half precision is for tensors, not for sums of theirs.
+        let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
         let turned = |tensor: Tensor<3>| if last { tensor.swap_dims(1, 2) } else { tensor };
-        let full = |value: f32| Tensor::full([self.num_features], value, (&device, DType::F32));
-        let [weight, bias] = self.parameters();
+        let full = |value: f32| Tensor::full([self.num_features], value, (&device, dtype));
+        let [weight, bias] = self.parameters(dtype);
         let affine = (weight.unwrap_or_else(|| full(1.0)), bias.unwrap_or_else(|| full(0.0)));
-        let given = if mode.source == Source::Given { self.running(&device, false) } else { None };
+        let given = if mode.source == Source::Given { self.running(&device, dtype, false) } else { None };
+        let x = (turned(x), dtype);
         let (y, statistics) =
-            composed::forward(turned(x), affine, residual.map(turned), given, self.epsilon, &self.settings);
+            composed::forward(x, affine, residual.map(turned), given, self.epsilon, &self.settings);
         if let (true, Some((mean, var))) = (mode.update, statistics) {
-            self.take_in(mean, var, values);
+            self.take_in(mean, var, shape.values_per_channel());
         }
         Ok(turned(y))
     }
 
     /// Has the running statistics take in mean and biased variance of a batch of so many values a channel.
     fn take_in(&self, mean: Tensor<1>, var: Tensor<1>, values: usize) {
-        let Some((old_mean, old_var)) = self.running(&mean.device(), true) else { return };
+        let dtype = mean.dtype();
+        let Some((old_mean, old_var)) = self.running(&mean.device(), dtype, true) else { return };
         let var = match self.settings.running_variance {
             RunningVariance::Biased => var,
             RunningVariance::Unbiased => var.mul_scalar(values as f64 / (values as f64 - 1.0)),
         };
         let mixed = |old: Tensor<1>, new: Tensor<1>| match &self.batches {
             Some(batches) => {
-                let count = batches.value_sync().to_device(&old.device()).cast(DType::F32).add_scalar(1.0);
+                let count = batches.value_sync().to_device(&old.device()).cast(dtype).add_scalar(1.0);
                 old.clone() + (new - old) / count
             }
             None => old.mul_scalar(1.0 - self.momentum) + new.mul_scalar(self.momentum),
@@ -281,6 +326,17 @@ impl BatchNorm {
             }
         }
     }
+}
+
+/// Says once that a pass runs in burn's operations though its device is shared.
+fn warn_of_dtype(dtype: DType) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        log::warn!(
+            "batch normalization of {dtype:?} tensors is composed of burn's operations, which is slower: the shaders have \
+             float32 and float16"
+        );
+    });
 }
 
 /// The element types that both our shaders and burn's wgpu backend have.

@@ -74,7 +74,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for experiment in &experiments::ALL {
         let path = out.join(format!("{:02}.json", experiment.number));
         let wanted = arguments.only.is_empty() || arguments.only.contains(&experiment.number);
-        let kept = Kept::read(&path, &settings);
+        let kept = Kept::read(&path, &settings, experiment);
         let again = wanted && arguments.fresh;
         let result = match kept {
             Some(kept) if !again => Some(kept),
@@ -88,10 +88,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 match result {
                     // Its placeholder says so; it is asked again next time.
                     Ok(outcome) if outcome.verdict == Verdict::NotRun => {
-                        Some(Kept::new(&settings, time, outcome))
+                        Some(Kept::new(&settings, experiment, time, outcome))
                     }
                     Ok(outcome) => {
-                        let kept = Kept::new(&settings, time, outcome);
+                        let kept = Kept::new(&settings, experiment, time, outcome);
                         kept.write(&path)?;
                         Some(kept)
                     }
@@ -100,7 +100,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
                         failed.push(experiment.number.to_string());
                         let because = format!("It failed: {error:#}");
                         let outcome = Outcome { verdict: Verdict::NotRun, because, findings: Vec::new() };
-                        Some(Kept::new(&settings, time, outcome))
+                        Some(Kept::new(&settings, experiment, time, outcome))
                     }
                 }
             }
@@ -128,10 +128,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// experiments share a few kernels, and take the first that is good enough.
 fn prefer_few_kernels() -> anyhow::Result<()> {
     let fusion = json!({ "fusion": { "beam_search": { "max_explorations": 0 } } });
-    BurnConfig::try_set(serde_json::from_value(fusion).context("burn has other settings now")?);
+    let burn = BurnConfig::try_set(serde_json::from_value(fusion).context("burn has other settings now")?);
     let mut tuning = CubeClRuntimeConfig::default();
     tuning.autotune.level = AutotuneLevel::Minimal;
-    CubeClRuntimeConfig::try_set(tuning);
+    let tuned = CubeClRuntimeConfig::try_set(tuning);
+    ensure!(
+        burn && tuned,
+        "burn has been set up before the lab, expected by it: kernels would be fused and tuned"
+    );
     Ok(())
 }
 

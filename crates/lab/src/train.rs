@@ -64,6 +64,12 @@ pub(crate) fn length(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
 }
 
+/// The largest of some values, none of which is below 0; NaN if one of them is, so that no bound holds then.
+pub(crate) fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
+    let larger = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
+    values.into_iter().fold(0.0, larger)
+}
+
 /// The share of samples whose largest logit is their label's. Logits that are no numbers are wrong.
 pub(crate) fn accuracy(logits: Tensor<2>, labels: &[u32]) -> anyhow::Result<f64> {
     let [samples, classes] = logits.dims();
@@ -195,6 +201,16 @@ mod tests {
         assert_eq!(spread.percent(), "75.0 (50.0–100.0) %");
         assert_eq!(Spread::of(&[2.0]).to_string(), "2.00");
         assert_eq!(Spread::of_curves(&[vec![1.0, 2.0], vec![3.0]]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_number_stays_seen() {
+        let spread = Spread::of(&[1.0, f64::NAN, 2.0]);
+        assert!(spread.least.is_nan() && spread.most.is_nan());
+        assert_eq!(largest([0.5, 2.0, 1.0]), 2.0);
+        for values in [[f64::NAN, 1.0], [1.0, f64::NAN]] {
+            assert!(largest(values).is_nan());
+        }
     }
 
     #[test]

@@ -297,7 +297,7 @@ th,td{padding:3px 8px;text-align:left;white-space:nowrap;border-bottom:1px solid
 th{position:sticky;top:0;background:var(--paper)}
 .number{text-align:right}
 .doubtful{color:var(--mark)}
-.small{display:inline-block;vertical-align:top;width:540px;max-width:100%;margin:14px 20px 16px 0}
+.small{display:inline-block;vertical-align:top;width:calc(50% - 20px);min-width:min(440px,100%);margin:14px 20px 16px 0}
 h3{font-size:15px;margin:20px 0 4px}
 .terms{display:block}
 .terms div{margin:0 0 8px;max-width:90ch}

@@ -1,16 +1,13 @@
 //! `cargo xtask lab`: the lab, on a machine that may lack an adapter.
 
-use crate::{adapter, cargo};
+use crate::{adapter, burn, cargo};
 use anyhow::Context as _;
 use std::ffi::OsString;
-use std::process::ExitCode;
-
-/// How many kernels burn tries for a shape.
-const AUTOTUNE: &str = "CUBECL_AUTOTUNE_LEVEL";
+use std::process::{Command, ExitCode};
 
 /// Train small networks with and without batch normalization, and write what came of it to target/lab/report.html.
 ///
-/// It is built in a profile of its own, in which burn compiles fast: that takes some 20 minutes once.
+/// burn takes some 20 minutes to compile, once; with --quick some 10, since it is not optimized then.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask lab --only 1 --only 7")]
 pub(crate) struct Arguments {
@@ -22,12 +19,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let program = cargo::build_program(&["build", "-p", "wgpu-batchnorm-cli"])?;
     adapter::ensure(&program)?;
-    let mut lab = cargo::command();
-    lab.args(["run", "--profile", "burn", "-p", "lab", "--"]).args(&arguments.passed_on);
-    // Each product of two matrices has a size of its own here: to try many kernels for each takes longer than it saves.
-    if std::env::var_os(AUTOTUNE).is_none() {
-        lab.env(AUTOTUNE, "minimal");
-    }
-    let status = adapter::with_runtime_folder(&mut lab).status().context("cannot run cargo run")?;
+    let is_lab = |artifact: &cargo_metadata::Artifact| artifact.target.name == "lab";
+    let mut build = vec!["build"];
+    build.extend(burn::TOGETHER);
+    // Optimized, all experiments take a third of the time; a few steps do not pay for it.
+    let is_quick = arguments.passed_on.iter().any(|argument| argument == "--quick");
+    build.extend(if is_quick { &burn::PROFILE[..] } else { &["--release"] });
+    let mut lab = Command::new(cargo::build(&build, &[], is_lab)?);
+    lab.current_dir(cargo::ROOT).args(&arguments.passed_on);
+    let status = adapter::with_runtime_folder(&mut lab).status().context("cannot run the lab")?;
     Ok(cargo::exit_code(status))
 }

@@ -129,7 +129,8 @@ fn of_burn(ours: &[Value], burn: &Value) -> anyhow::Result<Vec<Verdict>> {
         for layout in LAYOUTS {
             let mut ratios = Vec::new();
             for row in rows(ours, layout, pass) {
-                let same = |other: &&Value| other["shape"] == row["sizes"] && other["pass"] == pass;
+                let sizes = channels_first(row)?;
+                let same = |other: &&Value| other["shape"] == sizes && other["pass"] == pass;
                 let other = list(burn, "rows")?.iter().find(same);
                 let other = other.with_context(|| format!("burn has no row for {} {pass}", row["shape"]))?;
                 ratios.push(number(other, "/median_ms")? / number(row, "/time/median_ms")?);
@@ -185,10 +186,11 @@ fn of_the_baseline(ours: &[Value], pytorch: &Value) -> anyhow::Result<Vec<Verdic
         for layout in LAYOUTS {
             let mut ratios = Vec::new();
             for row in rows(ours, layout, pass).filter(|row| is_large(row)) {
+                let sizes = channels_first(row)?;
                 let mut fastest = f64::INFINITY;
                 for other in list(pytorch, "rows")? {
                     let same_layout = other["layout"] == layout.replace('-', "_");
-                    if same_layout && other["shape"] == row["sizes"] && other["pass"] == pass {
+                    if same_layout && other["shape"] == sizes && other["pass"] == pass {
                         fastest = fastest.min(number(other, "/median_ms")?);
                     }
                 }
@@ -218,6 +220,15 @@ fn of_tune(tuned: &Value) -> anyhow::Result<Verdict> {
 fn rows<'a>(records: &'a [Value], layout: &'a str, pass: &'a str) -> impl Iterator<Item = &'a Value> {
     let all = records.iter().filter_map(|record| record["rows"].as_array()).flatten();
     all.filter(move |row| row["layout"] == layout && row["pass"] == pass)
+}
+
+/// N, C and the spatial sizes of one of our rows, whose sizes are in memory order: peers name shapes so whatever the layout.
+fn channels_first(row: &Value) -> anyhow::Result<Value> {
+    let mut sizes = list(row, "sizes")?.clone();
+    if row["layout"] == "channels-last" && sizes.len() > 2 {
+        sizes[1..].rotate_right(1);
+    }
+    Ok(sizes.into())
 }
 
 /// Whether a tensor is beyond what caches hold: 50 MB.
@@ -268,13 +279,15 @@ mod tests {
     }
 
     /// Two rounds, the second twice as slow.
-    fn ours(kind: &str, sizes: &[u64]) -> [Value; 2] {
+    fn ours(kind: &str, sizes: [u64; 3]) -> [Value; 2] {
+        let [n, c, s] = sizes;
         [1.0, 2.0].map(|slower| {
             let rows: Vec<_> = LAYOUTS
                 .into_iter()
-                .flat_map(|layout| {
+                .zip([[n, c, s], [n, s, c]])
+                .flat_map(|(layout, sizes)| {
                     [("copy", 2.0), ("forward", 4.0), ("backward", 8.0)]
-                        .map(|(pass, ms)| row(sizes, layout, pass, slower * ms))
+                        .map(|(pass, ms)| row(&sizes, layout, pass, slower * ms))
                 })
                 .collect();
             json!({"adapter": {"kind": kind}, "cpu_threads": 2, "rows": rows})
@@ -288,38 +301,38 @@ mod tests {
     #[test]
     fn burn_is_compared_by_geometric_means() {
         let burn = json!({"rows": [
-            {"shape": [2, 3], "pass": "forward", "median_ms": 100.0},
-            {"shape": [2, 3], "pass": "backward", "median_ms": 200.0},
+            {"shape": [2, 3, 5], "pass": "forward", "median_ms": 100.0},
+            {"shape": [2, 3, 5], "pass": "backward", "median_ms": 200.0},
         ]});
         // 25 and 12.5 times.
-        let verdicts = of_burn(&ours("CPU", &[2, 3]), &burn).expect("verdicts");
+        let verdicts = of_burn(&ours("CPU", [2, 3, 5]), &burn).expect("verdicts");
         let expected = 12.5 * 2f64.sqrt();
         assert_eq!(measured(&verdicts), [(17.678, true), (17.678, true), (17.678, false), (17.678, false)]);
         assert!((expected - 17.678).abs() < 1e-3);
-        assert!(of_burn(&ours("CPU", &[2, 4]), &burn).is_err());
+        assert!(of_burn(&ours("CPU", [2, 5, 3]), &burn).is_err());
     }
 
     #[test]
     fn shares_are_of_the_moves_that_the_kind_of_adapter_must_make() {
-        let verdicts = of_copies(&ours("CPU", &[2, 3])).expect("verdicts");
+        let verdicts = of_copies(&ours("CPU", [2, 3, 5])).expect("verdicts");
         assert_eq!(measured(&verdicts), [(75.0, true), (62.5, true), (75.0, true), (62.5, true)]);
-        let verdicts = of_copies(&ours("discrete GPU", &[4096, 4096])).expect("verdicts");
+        let verdicts = of_copies(&ours("discrete GPU", [4096, 16, 256])).expect("verdicts");
         assert_eq!(measured(&verdicts), [(50.0, false), (37.5, false), (75.0, false), (62.5, false)]);
-        assert!(of_copies(&ours("discrete GPU", &[2, 3])).is_err());
+        assert!(of_copies(&ours("discrete GPU", [2, 3, 5])).is_err());
     }
 
     #[test]
     fn the_baseline_meets_the_fastest_mode() {
-        let other = |layout: &str, pass: &str, ms: f64| json!({"shape": [4096, 4096], "layout": layout, "pass": pass, "median_ms": ms});
+        let other = |layout: &str, pass: &str, ms: f64| json!({"shape": [4096, 16, 256], "layout": layout, "pass": pass, "median_ms": ms});
         let pytorch = json!({"rows": [
             other("channels_first", "forward", 9.0), other("channels_first", "forward", 6.0),
             other("channels_first", "backward", 6.0), other("channels_last", "forward", 8.0),
             other("channels_last", "backward", 12.0),
         ]});
-        let verdicts = of_the_baseline(&ours("CPU", &[4096, 4096]), &pytorch).expect("verdicts");
+        let verdicts = of_the_baseline(&ours("CPU", [4096, 16, 256]), &pytorch).expect("verdicts");
         assert_eq!(measured(&verdicts), [(2.121, true), (2.828, true), (1.061, false), (2.121, true)]);
-        assert!(of_the_baseline(&ours("CPU", &[8, 8]), &pytorch).is_err());
-        assert!(of_the_baseline(&ours("CPU", &[4096, 4096]), &json!({"rows": []})).is_err());
+        assert!(of_the_baseline(&ours("CPU", [8, 8, 8]), &pytorch).is_err());
+        assert!(of_the_baseline(&ours("CPU", [4096, 16, 256]), &json!({"rows": []})).is_err());
     }
 
     #[test]

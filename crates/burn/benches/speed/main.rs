@@ -19,14 +19,14 @@ use std::time::Instant;
 #[derive(Parser)]
 struct Arguments {
     /// Rounds, in which each layer has one turn.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, value_parser = at_least_one)]
     rounds: usize,
     /// Steps in a row.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = at_least_one)]
     steps: usize,
-    /// One shape, `N,C,H,W`, instead of those of `quick`; may be repeated.
-    #[arg(long, value_delimiter = ',')]
-    shape: Vec<usize>,
+    /// A shape instead of those of `quick`; may be repeated.
+    #[arg(long, value_name = "N,C,H,W", value_parser = sizes)]
+    shape: Vec<[usize; 4]>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -37,10 +37,9 @@ const QUICK: [[usize; 4]; 3] = [[64, 64, 56, 56], [32, 256, 14, 14], [64, 512, 7
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let device = init_device(DeviceKind::DefaultDevice)?.autodiff();
-    let given: Vec<[usize; 4]> = arguments.shape.as_chunks().0.to_vec();
     println!("{:>16}  {:>8}  {:>9}  {:>9}  {:>6}", "shape", "pass", "burn, ms", "ours, ms", "ratio");
     let mut logarithms = [0.0; 2];
-    let shapes = if given.is_empty() { QUICK.to_vec() } else { given };
+    let shapes = if arguments.shape.is_empty() { QUICK.to_vec() } else { arguments.shape.clone() };
     for shape in &shapes {
         let times = measure(*shape, &arguments, &device)?;
         for (pass, (name, logarithm)) in ["forward", "backward"].iter().zip(&mut logarithms).enumerate() {
@@ -55,6 +54,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [forward, backward] = logarithms.map(f64::exp);
     println!("geometric means of the ratios: forward {forward:.1}, backward {backward:.1}");
     Ok(())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it is 0, expected at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}, expected a whole number")),
+    }
+}
+
+fn sizes(text: &str) -> Result<[usize; 4], String> {
+    let sizes = text.split(',').map(at_least_one).collect::<Result<Vec<_>, _>>()?;
+    let count = sizes.len();
+    sizes.try_into().map_err(|_| format!("it has {count} sizes, expected 4: N,C,H,W"))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -59,7 +59,8 @@ pub fn late(curve: &[f64]) -> f64 {
     curve.iter().skip(half).sum::<f64>() / (curve.len() - half) as f64
 }
 
-/// How far two trainings are apart at most.
+/// How far two trainings are apart at most; NaN if a loss is.
 pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    let larger = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, larger)
 }

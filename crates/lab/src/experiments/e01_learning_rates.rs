@@ -29,6 +29,8 @@ const GOAL: f64 = 0.95;
 const WINDOW: usize = 5;
 /// How much higher the highest rate has to be.
 const HIGHER: f64 = 3.0;
+/// 0.3 is three times 0.1.
+const ROUNDING: f64 = 1e-9;
 const NAMES: [&str; 2] = ["with batch norm", "without"];
 
 /// What a network came to.
@@ -69,7 +71,7 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     };
     let [(fewest, at), (fewest_without, at_without)] = spreads.each_ref().map(|spreads| best(spreads));
     let [high, high_without] = runs.each_ref().map(|runs| highest(runs));
-    let parts = [fewest < fewest_without, high > 0.0 && high >= HIGHER * high_without];
+    let parts = [fewest < fewest_without, high > 0.0 && high >= (HIGHER - ROUNDING) * high_without];
     let because = format!(
         "At its best rate, {at}, batch normalization takes {fewest:.0} steps; without, {fewest_without:.0} at {at_without}. The \
          highest rate at which all networks get there is {high} with, {high_without} without."

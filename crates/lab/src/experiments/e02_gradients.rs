@@ -4,7 +4,7 @@ use crate::chart::{Series, lines};
 use crate::data::{Batch, Batches};
 use crate::experiment::{Experiment, Finding, Lab, Outcome, Verdict};
 use crate::net::{Net, Nonlinearity, Point, Spec};
-use crate::train::{Descent, Spread, cross_entropy, norm, short, values};
+use crate::train::{Descent, Spread, cross_entropy, largest, norm, short, values};
 use anyhow::Context as _;
 use wgpu_batchnorm_report::chart::Scale;
 
@@ -69,7 +69,7 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let of = |normalized: bool| cases.iter().filter(move |case| case.normalized == normalized);
     let beyond =
         |normalized: bool| of(normalized).filter(|case| case.ratio.is_nan() || case.ratio > WITHIN).count();
-    let worst = of(true).map(|case| case.ratio).fold(0.0, f64::max);
+    let worst = largest(of(true).map(|case| case.ratio));
     let large_and_bounded = |normalized: bool| {
         let cases =
             of(normalized).filter(|case| case.factor > 1.0 && case.nonlinearity != Nonlinearity::Relu);
@@ -150,11 +150,8 @@ fn look(
     for &seed in lab.seeds() {
         let net = spec.init(seed, &lab.device);
         let gradients = gradients(&net, batch)?;
-        let (least, most) = gradients
-            .iter()
-            .fold((f64::INFINITY, 0.0f64), |(least, most), &norm| (least.min(norm), most.max(norm)));
-        let of_seed = most / least;
-        ratio = if of_seed.is_finite() { ratio.max(of_seed) } else { f64::NAN };
+        let of_seed = range(&gradients);
+        ratio = largest([ratio, if of_seed.is_finite() { of_seed } else { f64::NAN }]);
         curves.push(gradients);
         shares.push(saturated(&net, batch)?);
         lab.tick();
@@ -171,6 +168,11 @@ fn gradients(net: &Net, batch: &Batch) -> anyhow::Result<Vec<f64>> {
         norm(linear.weight.val().grad(&gradients).context("a layer's weights have no gradient")?)
     };
     net.hidden.iter().map(of_layer).collect()
+}
+
+/// The largest gradient through the smallest.
+fn range(gradients: &[f64]) -> f64 {
+    largest(gradients.iter().copied()) / gradients.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// The share of units, over all hidden layers and samples, within 5 % of an end of the function's range.
@@ -216,8 +218,7 @@ fn trained(lab: &Lab, batch: &Batch, steps: usize) -> anyhow::Result<Finding> {
                 ))?);
                 shares.push(saturated(&net, batch)?);
                 let gradients = gradients(&net, batch)?;
-                let least = gradients.iter().copied().fold(f64::INFINITY, f64::min);
-                ratios.push(gradients.iter().copied().fold(0.0, f64::max) / least);
+                ratios.push(range(&gradients));
             }
             rows.push(vec![
                 nonlinearity.name().to_owned(),

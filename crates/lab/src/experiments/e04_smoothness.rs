@@ -4,7 +4,7 @@ use crate::chart::{Series, lines};
 use crate::data::{Batch, Batches};
 use crate::experiment::{Experiment, Finding, Lab, Outcome, Verdict};
 use crate::net::{Net, Nonlinearity, Spec};
-use crate::train::{Descent, Spread, cross_entropy, length, scalar, short, values};
+use crate::train::{Descent, Spread, cross_entropy, largest, length, scalar, short, values};
 use anyhow::Context as _;
 use burn::optim::{GradientsParams, SgdConfig};
 use wgpu_batchnorm_report::chart::Scale;
@@ -128,7 +128,8 @@ fn learn(lab: &Lab, normalized: bool, seed: u64, steps: usize) -> anyhow::Result
     Ok((losses, looks))
 }
 
-/// Tries steps along the gradient; the network stays as it is.
+/// Tries steps along the gradient; the network's weights stay as they are. The clones share its running statistics, which move,
+/// and which training does not read.
 fn look(net: &Net, batch: &Batch) -> anyhow::Result<Look> {
     let (loss, gradients) = gradient(net, batch)?;
     let here = of_hidden(net, &gradients)?;
@@ -137,10 +138,10 @@ fn look(net: &Net, batch: &Batch) -> anyhow::Result<Look> {
         let there = SgdConfig::new().init().step(RATE * factor, net.clone(), copy(net, &gradients));
         let (loss, other) = gradient(&there, batch)?;
         let other = of_hidden(&there, &other)?;
-        (look.least, look.most) = (look.least.min(loss), look.most.max(loss));
+        (look.least, look.most) = (look.least.min(loss), largest([look.most, loss]));
         let change: Vec<_> = here.iter().zip(&other).map(|(a, b)| b - a).collect();
-        look.change = look.change.max(length(&change));
-        look.beta = look.beta.max(length(&change) / (RATE * factor * length(&here)));
+        look.change = largest([look.change, length(&change)]);
+        look.beta = largest([look.beta, length(&change) / (RATE * factor * length(&here))]);
     }
     Ok(look)
 }

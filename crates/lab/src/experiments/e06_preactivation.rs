@@ -4,8 +4,10 @@ use crate::chart::{self, Series};
 use crate::data::Batch;
 use crate::experiment::{Experiment, Finding, Lab, Outcome, Verdict};
 use crate::net::{linear, normal};
-use crate::train::{Schedule, Spread, accuracy, cross_entropy, fit, norm, short, smoothed, test_set, values};
-use anyhow::Context as _;
+use crate::train::{
+    Schedule, Spread, accuracy, cross_entropy, fit, largest, norm, short, smoothed, test_set, values,
+};
+use anyhow::{Context as _, ensure};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, PaddingConfig2d};
@@ -22,11 +24,11 @@ pub(crate) const EXPERIMENT: Experiment = Experiment {
             trains better than the block that normalizes after each convolution and has a ReLU after the addition.",
     source: "K. He, X. Zhang, S. Ren and J. Sun, Identity Mappings in Deep Residual Networks, ECCV 2016.",
     method: "Convolutional networks of the same weights and size on images of 8×8 pixels: a 3×3 convolution to 8 channels, 2 \
-             residual blocks, a linear layer; 50 steps of 32 digits, descent with momentum, 2 seeds. ReLU and addition are fused into our layer: BN → ReLU in both networks, BN → Add → ReLU in the \
-             post-activation block. Gradients of the blocks' first convolutions are those of the first batch in networks of \
-             a few blocks train well either way. Nor is the order of the two the same in all of them: 3 blocks that end in \
-             the mean of each channel are far from trained after 60 steps, and with 3 seeds the post-activation block was \
-             ahead there, by a loss of 1.03 against 1.75 and 50 % accuracy against 37 %.",
+             residual blocks, a linear layer; 50 steps of 32 digits, descent with momentum, 2 seeds. ReLU and addition are \
+             fused into our layer: BN → ReLU in both networks, BN → Add → ReLU in the post-activation block. Gradients of \
+             the blocks' first convolutions are those of the first batch, in networks of 8 blocks before training. The \
+             parts of the claim: the mean loss of the last 10 steps is lower with pre-activation; its accuracy is no more \
+             than 1 point lower; and the gradient's norm changes less between the first block and the last.",
     run,
 };
 
@@ -39,7 +41,8 @@ const STEPS: usize = 50;
 const LAST: usize = 10;
 const RATE: f64 = 0.05;
 const LESS_ACCURATE: f64 = 0.01;
-const SAME: f32 = 1e-4;
+/// Logits of the same network, fused and not.
+const SAME: f64 = 1e-4;
 const NAMES: [&str; 2] = ["pre-activation", "post-activation"];
 
 /// Both kinds of blocks have the same layers, in another order.
@@ -150,15 +153,12 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     };
     let changes = [&pre, &post].map(|norms| change(norms));
     let [Some(pre_change), Some(post_change)] = changes else { anyhow::bail!("no blocks") };
-    let difference = [true, false].map(|pre| fused_difference(lab, pre));
-    let [pre_difference, post_difference] = difference;
-    let difference = pre_difference?.max(post_difference?);
-    let parts = [
-        late[0] < late[1],
-        right[0] >= right[1] - LESS_ACCURATE,
-        pre_change < post_change,
+    let difference = largest([fused_difference(lab, true)?, fused_difference(lab, false)?]);
+    ensure!(
         difference <= SAME,
-    ];
+        "logits of fused and of separate operations differ by {difference:.1e}, expected at most {SAME:.1e}"
+    );
+    let parts = [late[0] < late[1], right[0] >= right[1] - LESS_ACCURATE, pre_change < post_change];
     let because = format!(
         "The loss of the last {LAST} steps is {} with pre-activation and {} with post-activation, the accuracy {:.1} % \
          and {:.1} %; over {deep} blocks the gradient's norm changes by a factor of {pre_change:.1} and \
@@ -193,7 +193,9 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         Finding::text(
             "In the post-activation block the ReLU after the addition stands in the way of every skip connection; in the \
              pre-activation block nothing does. He et al. see the difference with a hundred layers and more; networks of \
-             a few blocks train well either way.",
+             a few blocks train well either way. Nor is the order of the two the same in all of them: 3 blocks that end in \
+             the mean of each channel are far from trained after 60 steps, and with 3 seeds the post-activation block was \
+             ahead there, by a loss of 1.03 against 1.75 and 50 % accuracy against 37 %.",
         ),
     ];
     Ok(Outcome { verdict: Verdict::of(&parts), because, findings })
@@ -230,9 +232,9 @@ fn gradients(lab: &Lab, blocks: usize, pre: bool) -> anyhow::Result<Vec<Spread>>
 }
 
 /// How much the logits of fused and of separate operations differ at most.
-fn fused_difference(lab: &Lab, pre: bool) -> anyhow::Result<f32> {
+fn fused_difference(lab: &Lab, pre: bool) -> anyhow::Result<f64> {
     let batch = Batch::first(&lab.digits.train, BATCH, &lab.device);
     let [fused, separate] = [true, false]
         .map(|fused| values(ResNet::new(BLOCKS, pre, fused, 1, &lab.device).forward(batch.images())));
-    Ok(fused?.iter().zip(separate?).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
+    Ok(largest(fused?.iter().zip(separate?).map(|(a, b)| f64::from((a - b).abs()))))
 }

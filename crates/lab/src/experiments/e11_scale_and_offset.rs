@@ -4,7 +4,7 @@ use crate::chart::{self, Series};
 use crate::data::Batch;
 use crate::experiment::{Experiment, Finding, Lab, Outcome, Verdict};
 use crate::net::{Nonlinearity, Point, Spec};
-use crate::train::{Schedule, Spread, accuracy, fit, short, smoothed, test_set, values};
+use crate::train::{Schedule, Spread, accuracy, fit, largest, short, smoothed, test_set, values};
 use burn::module::{Module as _, Param};
 use burn::tensor::{Tensor, TensorData};
 use burn_batchnorm::BatchNormConfig;
@@ -125,7 +125,7 @@ fn identity(lab: &Lab) -> anyhow::Result<(Finding, f64)> {
         let x: Vec<f32> = features.iter().map(|value| value * scale + shift).collect();
         let [exact, plain] = [EPSILON, 0.0].map(|epsilon| restored(lab, &x, epsilon));
         let (exact, plain) = (exact?, plain?);
-        worst = worst.max(exact);
+        worst = largest([worst, exact]);
         rows.push(vec![name.to_owned(), format!("{exact:.1e}"), format!("{plain:.1e}")]);
     }
     let finding = Finding::table(
@@ -156,10 +156,10 @@ fn restored(lab: &Lab, x: &[f32], epsilon: f64) -> anyhow::Result<f64> {
     let error = |unit: usize| {
         let pairs =
             || x.iter().zip(&y).skip(unit).step_by(UNITS).map(|(x, y)| (f64::from(*x), f64::from(*y)));
-        let deviation = pairs().map(|(x, _)| (x - mean[unit]).abs()).fold(0.0, f64::max);
-        pairs().map(|(x, y)| (x - y).abs()).fold(0.0, f64::max) / (deviation + mean[unit].abs())
+        let deviation = largest(pairs().map(|(x, _)| (x - mean[unit]).abs()));
+        largest(pairs().map(|(x, y)| (x - y).abs())) / (deviation + mean[unit].abs())
     };
-    Ok((0..UNITS).map(error).fold(0.0, f64::max))
+    Ok(largest((0..UNITS).map(error)))
 }
 
 /// A trained network.

@@ -2,6 +2,7 @@
 
 use crate::chart::{self, Series};
 use crate::experiment::{Experiment, Finding, Lab, Outcome, Verdict};
+use crate::train::Spread;
 use anyhow::{Context as _, anyhow};
 use std::thread;
 use wgpu_batchnorm::{Context, InProcess};
@@ -39,7 +40,7 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let contexts = (0..REPLICAS).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
     let one = contexts.first().context("no device")?;
     let (mut rows, mut curves) = (Vec::new(), Vec::new());
-    let (mut largest, mut least) = (0.0f64, f64::INFINITY);
+    let (mut differences, mut times_as_high) = (Vec::new(), Vec::new());
     let steps = lab.steps(300);
     lab.expect(3 * lab.seeds().len());
     for &seed in lab.seeds() {
@@ -53,7 +54,8 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         lab.tick();
         let difference = largest_difference(&synchronized, &alone);
         let times = late(&separate) / late(&alone);
-        (largest, least) = (largest.max(difference), least.min(times));
+        differences.push(difference);
+        times_as_high.push(times);
         rows.push(vec![
             seed.to_string(),
             format!("{:.4}", late(&alone)),
@@ -64,7 +66,12 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         ]);
         curves.push([alone, synchronized, separate]);
     }
-    let verdict = Verdict::of(&[largest < SAME, least > WORSE]);
+    let verdict = Verdict::of(&[
+        differences.iter().all(|difference| *difference < SAME),
+        times_as_high.iter().all(|times| *times > WORSE),
+    ]);
+    let [differences, times_as_high] = [differences, times_as_high].map(|values| Spread::of(&values));
+    let (largest, least) = (differences.most, times_as_high.least);
     let because = format!(
         "Synchronized, the losses differ from those of one device by {largest:.1e} at most over {steps} steps; not \
          synchronized, the loss of the second half is at least {least:.2} times as high."

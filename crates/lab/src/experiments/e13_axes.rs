@@ -1,6 +1,7 @@
 //! Which elements share statistics: batch normalization by layout, and its relatives.
 
 use crate::experiment::{Experiment, Finding, Lab, Outcome, Verdict};
+use crate::train;
 use burn::nn::{GroupNormConfig, InstanceNormConfig, LayerNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_batchnorm::{BatchNormConfig, Layout};
@@ -45,22 +46,52 @@ struct Panel {
     /// What the statistics run over.
     axes: &'static str,
     kind: Kind,
+    rank: usize,
     /// Elements of a channel of a sample.
     spatial: usize,
     last: bool,
 }
 
 const PANELS: [Panel; 7] = [
-    Panel { title: "batch, [N, C]", axes: "N", kind: Kind::Batch, spatial: 1, last: false },
-    Panel { title: "batch, [N, C, L]", axes: "N, L", kind: Kind::Batch, spatial: 4, last: false },
-    Panel { title: "batch, [N, C, H, W]", axes: "N, H, W", kind: Kind::Batch, spatial: 4, last: false },
-    Panel { title: "batch, [N, H, W, C]", axes: "N, H, W", kind: Kind::Batch, spatial: 4, last: true },
-    Panel { title: "layer, [N, C, H, W]", axes: "C, H, W", kind: Kind::Layer, spatial: 4, last: false },
-    Panel { title: "instance, [N, C, H, W]", axes: "H, W", kind: Kind::Instance, spatial: 4, last: false },
+    Panel { title: "batch, [N, C]", axes: "N", kind: Kind::Batch, rank: 2, spatial: 1, last: false },
+    Panel { title: "batch, [N, C, L]", axes: "N, L", kind: Kind::Batch, rank: 3, spatial: 4, last: false },
+    Panel {
+        title: "batch, [N, C, H, W]",
+        axes: "N, H, W",
+        kind: Kind::Batch,
+        rank: 4,
+        spatial: 4,
+        last: false,
+    },
+    Panel {
+        title: "batch, [N, H, W, C]",
+        axes: "N, H, W",
+        kind: Kind::Batch,
+        rank: 4,
+        spatial: 4,
+        last: true,
+    },
+    Panel {
+        title: "layer, [N, C, H, W]",
+        axes: "C, H, W",
+        kind: Kind::Layer,
+        rank: 4,
+        spatial: 4,
+        last: false,
+    },
+    Panel {
+        title: "instance, [N, C, H, W]",
+        axes: "H, W",
+        kind: Kind::Instance,
+        rank: 4,
+        spatial: 4,
+        last: false,
+    },
     Panel {
         title: "group, [N, C, H, W]",
         axes: "half of C, H, W",
         kind: Kind::Group,
+        rank: 4,
         spatial: 4,
         last: false,
     },
@@ -78,9 +109,9 @@ fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         cells.push(sets.first().map_or(0, |set| set.count).to_string());
         for (who, computed) in &checks {
             let error = expected.iter().zip(computed).map(|(a, b)| (a - f64::from(*b)).abs());
-            let error = error.fold(0.0, f64::max);
+            let error = train::largest(error);
             anyhow::ensure!(computed.len() == expected.len(), "{who} has left out elements");
-            largest = largest.max(error);
+            largest = train::largest([largest, error]);
             cells.push(format!("{who}: {error:.1e}"));
         }
         cells.resize(6, "–".to_owned());
@@ -223,10 +254,10 @@ impl Panel {
         Ok(match self.kind {
             Kind::Batch => {
                 let layer = ours(c, self.last);
-                let y = match (s, self.last) {
-                    (1, _) => layer.forward(x.reshape([n, c])).try_into_vec_as(),
+                let y = match (self.rank, self.last) {
+                    (2, _) => layer.forward(x.reshape([n, c])).try_into_vec_as(),
+                    (3, _) => layer.forward(x).try_into_vec_as(),
                     (_, true) => layer.forward(x.reshape([n, h, w, c])).try_into_vec_as(),
-                    (_, false) if self.title.contains('L') => layer.forward(x).try_into_vec_as(),
                     (_, false) => layer.forward(x.reshape([n, c, h, w])).try_into_vec_as(),
                 };
                 vec![("ours", y?)]
