@@ -4,11 +4,9 @@ use crate::{adapter, cargo};
 use anyhow::Context as _;
 use std::process::ExitCode;
 
-const LAYER: &str = "burn-batchnorm";
-
 /// All that is built on burn. cargo gives dependencies the features that all packages of a command want: as long as these are
 /// always named together, burn is compiled only once.
-pub(crate) const TOGETHER: [&str; 4] = ["-p", LAYER, "-p", "lab"];
+pub(crate) const TOGETHER: [&str; 4] = ["-p", "burn-batchnorm", "-p", "lab"];
 
 /// In which burn compiles fast: what computes is the adapter.
 pub(crate) const PROFILE: [&str; 2] = ["--profile", "burn"];
@@ -20,7 +18,7 @@ pub(crate) const PROFILE: [&str; 2] = ["--profile", "burn"];
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask test-burn --without-fusion")]
 pub(crate) struct Arguments {
-    /// Only the layer, without burn's fusion, for which most of burn is compiled once more.
+    /// Without burn's fusion, for which burn is compiled once more.
     #[arg(long)]
     without_fusion: bool,
     /// Run only the tests whose name contains this.
@@ -32,11 +30,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let program = cargo::build_program(&["build", "-p", "wgpu-batchnorm-cli"])?;
     adapter::ensure(&program)?;
     let mut test = cargo::command();
-    test.arg("test").args(PROFILE);
+    test.arg("test").args(PROFILE).args(TOGETHER);
     if arguments.without_fusion {
-        test.args(["-p", LAYER, "--no-default-features"]);
-    } else {
-        test.args(TOGETHER);
+        test.arg("--no-default-features");
     }
     test.args(&arguments.filter);
     let status = adapter::with_runtime_folder(&mut test).status().context("cannot run cargo test")?;
