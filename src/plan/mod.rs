@@ -239,7 +239,7 @@ impl Plan {
         let alignment = u64::from(problem.device.min_storage_buffer_offset_alignment);
         let mut end = 0u64;
         let mut place = |bytes: u64| {
-            let start = if bytes == 0 { end } else { end.next_multiple_of(alignment) };
+            let start = end.next_multiple_of(alignment);
             end = start + bytes;
             start..end
         };

@@ -137,12 +137,15 @@ impl Tile {
             }
             _ => splits,
         };
-        // Scratch memory is to be small beside what it stands for. Records begin where a binding may, after the coefficients.
+        // Scratch memory is to be small beside what it stands for. Records begin where a binding may, after the coefficients,
+        // and so does what follows them.
         let splits = work.monoid().map_or(splits, |monoid| {
             let values = positions * view.vector() / view.channels_per_lane();
-            let scratch = values * view.element_bytes / LEAST_REDUCTION;
-            let gap = u64::from(device.min_storage_buffer_offset_alignment);
-            let others = monoid.coefficient_bytes() + gap.div_ceil(channels * view.channels_per_lane());
+            // Loads across odd rows bring more than there is.
+            let bytes = part.size / (view.lane_channels_of(part) * view.channels_per_lane() * groups).max(1);
+            let scratch = bytes.min(values * view.element_bytes) / LEAST_REDUCTION;
+            let gaps = 2 * u64::from(device.min_storage_buffer_offset_alignment);
+            let others = monoid.coefficient_bytes() + gaps.div_ceil(channels * view.channels_per_lane());
             splits.min(scratch.saturating_sub(others) / monoid.bytes()).max(1)
         });
         let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
