@@ -62,6 +62,7 @@ mod error;
 mod module;
 mod on_wgpu;
 mod ops;
+mod state;
 
 pub use config::{Activation, BatchNormConfig, Layout, Order, RunningVariance};
 pub use device::{Route, init_device, route, share};

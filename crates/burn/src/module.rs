@@ -1,13 +1,13 @@
 //! The layer.
 
 use crate::Error;
-use crate::composed::{self, Statistics};
+use crate::composed;
 use crate::config::{Activation, Layout, Order, RunningVariance};
 use crate::device::{Engine, engine};
 use crate::ops::{BatchNormOps, Call, Forward};
 use burn::backend::Dispatch;
 use burn::module::{Content, DisplaySettings, Flag, Module, ModuleDisplay, Param, RunningState};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 use std::sync::{Arc, Once};
 use wgpu_batchnorm::{Dtype, Mode, Momentum, Operation, Options, Pass, Shape, Source};
 
@@ -146,34 +146,6 @@ impl BatchNorm {
         Ok(y.reshape(dims))
     }
 
-    /// What is public may have been replaced.
-    fn check_state(&self) -> Result<(), Error> {
-        let parameter = |parameter: &Param<Tensor<1>>| parameter.val().dims();
-        let state = |state: &RunningState<Tensor<1>>| state.value().dims();
-        for (tensor, sizes) in [
-            ("gamma", self.gamma.as_ref().map(parameter)),
-            ("beta", self.beta.as_ref().map(parameter)),
-            ("the running mean", self.running_mean.as_ref().map(state)),
-            ("the running variance", self.running_var.as_ref().map(state)),
-        ] {
-            if let Some([actual]) = sizes.filter(|sizes| *sizes != [self.num_features]) {
-                let expected = format!("[{}]", self.num_features);
-                return Err(Error::Input { tensor, actual: vec![actual], expected });
-            }
-        }
-        match (&self.running_mean, &self.running_var) {
-            (Some(_), None) => Err(Error::Settings {
-                actual: "there is a running mean without a running variance",
-                expected: "both, or neither",
-            }),
-            (None, Some(_)) => Err(Error::Settings {
-                actual: "there is a running variance without a running mean",
-                expected: "both, or neither",
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// `[N, C, S]` or `[N, S, C]`.
     fn sizes(&self, tensor: &'static str, sizes: &[usize]) -> Result<[usize; 3], Error> {
         let wrong = || {
@@ -190,21 +162,6 @@ impl BatchNorm {
             _ => return Err(wrong()),
         };
         if found.0 == self.num_features { Ok(found.1) } else { Err(wrong()) }
-    }
-
-    /// γ and β, those that there are.
-    fn parameters(&self, dtype: DType) -> [Option<Tensor<1>>; 2] {
-        let value = |parameter: &Param<Tensor<1>>| parameter.val().cast(dtype);
-        [self.gamma.as_ref().map(value), self.beta.as_ref().map(value)]
-    }
-
-    /// The running statistics on a device.
-    fn running(&self, device: &Device, dtype: DType, sync: bool) -> Statistics {
-        let value = |state: &RunningState<Tensor<1>>| {
-            let value = if sync { state.value_sync() } else { state.value() };
-            value.to_device(device).cast(dtype)
-        };
-        Some((value(self.running_mean.as_ref()?), value(self.running_var.as_ref()?)))
     }
 
     fn in_shaders(
@@ -296,35 +253,6 @@ impl BatchNorm {
             self.take_in(mean, var, shape.values_per_channel());
         }
         Ok(turned(y))
-    }
-
-    /// Has the running statistics take in mean and biased variance of a batch of so many values a channel.
-    fn take_in(&self, mean: Tensor<1>, var: Tensor<1>, values: usize) {
-        let dtype = mean.dtype();
-        let Some((old_mean, old_var)) = self.running(&mean.device(), dtype, true) else { return };
-        let var = match self.settings.running_variance {
-            RunningVariance::Biased => var,
-            RunningVariance::Unbiased => var.mul_scalar(values as f64 / (values as f64 - 1.0)),
-        };
-        let mixed = |old: Tensor<1>, new: Tensor<1>| match &self.batches {
-            Some(batches) => {
-                let count = batches.value_sync().to_device(&old.device()).cast(dtype).add_scalar(1.0);
-                old.clone() + (new - old) / count
-            }
-            None => old.mul_scalar(1.0 - self.momentum) + new.mul_scalar(self.momentum),
-        };
-        self.keep(mixed(old_mean, mean), mixed(old_var, var));
-        if let Some(batches) = &self.batches {
-            batches.update(batches.value_sync().add_scalar(1.0).detach());
-        }
-    }
-
-    fn keep(&self, mean: Tensor<1>, var: Tensor<1>) {
-        for (state, value) in [(&self.running_mean, mean), (&self.running_var, var)] {
-            if let Some(state) = state {
-                state.update(value.detach());
-            }
-        }
     }
 }
 

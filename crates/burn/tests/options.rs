@@ -206,6 +206,10 @@ fn what_is_out_of_range_is_an_error() {
         short.gamma = Some(burn::module::Param::from_tensor(some([2], 1, &device)));
         let error = told(short.try_forward(some([4, 3], 1, &device), None));
         assert!(error.contains("gamma has shape [2], expected [3]"), "{error}");
+        let mut counted = BatchNormConfig::new(3).with_cumulative(true).init(&device);
+        counted.batches = Some(burn::module::RunningState::new(some([3], 1, &device)));
+        let error = told(counted.try_forward(some([4, 3], 1, &device), None));
+        assert!(error.contains("the number of batches has shape [3], expected [1]"), "{error}");
         let mut half = norm.clone();
         half.running_var = None;
         let error = told(half.try_forward(some([4, 3], 1, &device), None));

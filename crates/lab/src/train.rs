@@ -9,6 +9,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, activation};
 use std::fmt;
 use wgpu_batchnorm_digits::Digits;
+pub(crate) use wgpu_batchnorm_digits::replicas::largest;
 
 /// Mean cross entropy, `[1]`.
 pub(crate) fn cross_entropy(logits: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
@@ -62,12 +63,6 @@ pub(crate) fn norm<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<f64> {
 /// The same of numbers on the host.
 pub(crate) fn length(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
-}
-
-/// The largest of some values, none of which is below 0; NaN if one of them is, so that no bound holds then.
-pub(crate) fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
-    let larger = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
-    values.into_iter().fold(0.0, larger)
 }
 
 /// The share of samples whose largest logit is their label's. Logits that are no numbers are wrong.

@@ -61,6 +61,11 @@ pub fn late(curve: &[f64]) -> f64 {
 
 /// How far two trainings are apart at most; NaN if a loss is.
 pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    largest(a.iter().zip(b).map(|(a, b)| (a - b).abs()))
+}
+
+/// The largest of some values, none of which is below 0; NaN if one of them is, so that no bound holds then.
+pub fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
     let larger = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, larger)
+    values.into_iter().fold(0.0, larger)
 }
