@@ -2,5 +2,9 @@
 // dy, x, residual, dx, dresidual: the part's vectors; coefficients: planes of backward_finalize.
 // Dispatch: one workgroup a tile.
 fn run(place: Place, lane: u32) {
-    apply_tile(place, affine_of(place), means_of(place));
+    var means: array<Means, STRIPS>;
+    for (var strip = 0u; strip < STRIPS; strip++) { // unroll
+        means[strip] = means_of(strip_of(place, strip));
+    }
+    apply_tile(place, affines_of(place), means);
 }

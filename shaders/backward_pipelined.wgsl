@@ -3,9 +3,10 @@
 // x, dy, residual, dx, dresidual: the part's vectors; saved: planes of finalize; records: planes of C, see
 // records.wgsl. Dispatch: one workgroup a tile of either run.
 fn run_first(place: Place, lane: u32) {
-    leave_record(sums_of_tile(place, affine_of(place), held(INV_STD, place)), place, lane);
+    leave_records(sums_of_tile(place, affines_of(place), inv_stds_of(place)), place, lane);
 }
 
 fn run_second(place: Place, lane: u32) {
-    apply_tile(place, affine_of(place), settle_gradients(place, merge_alone(place)));
+    let means = settle_gradients(place, merge_alone(place));
+    apply_tile(place, affines_of(place), array<Means, STRIPS>(means));
 }

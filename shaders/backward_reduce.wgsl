@@ -3,5 +3,5 @@
 // x, dy, residual: the part's vectors; saved: planes of finalize; records: planes of C, see records.wgsl.
 // Dispatch: one workgroup a tile.
 fn run(place: Place, lane: u32) {
-    leave_record(sums_of_tile(place, affine_of(place), held(INV_STD, place)), place, lane);
+    leave_records(sums_of_tile(place, affines_of(place), inv_stds_of(place)), place, lane);
 }

@@ -2,6 +2,12 @@
 // slot second_order/. x, dy, ddx, grad_dy, grad_x: the part's vectors; coefficients: planes of
 // double_backward_finalize. Dispatch: one workgroup a tile.
 fn run(place: Place, lane: u32) {
+    for (var strip = 0u; strip < STRIPS; strip++) { // unroll if one
+        second_apply_tile(strip_of(place, strip));
+    }
+}
+
+fn second_apply_tile(place: Place) {
     let a = affine_of(place);
     let scale = spread(a.scale);
     let inv_std = spread(held(INV_STD, place));

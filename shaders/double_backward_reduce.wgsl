@@ -2,6 +2,13 @@
 // x, dy, ddx: the part's vectors; saved: planes of finalize; records: planes of C, see records.wgsl.
 // Dispatch: one workgroup a tile. Every lane takes the sums of UNROLL loads at a time, relative to their means.
 fn run(place: Place, lane: u32) {
+    for (var strip = 0u; strip < STRIPS; strip++) { // unroll if one
+        let there = strip_of(place, strip);
+        leave_record(second_sums_of_tile(there), there, lane);
+    }
+}
+
+fn second_sums_of_tile(place: Place) -> DoubleGradSums {
     let a = affine_of(place);
     let inv_std = spread(held(INV_STD, place));
     var cursor = seek(place);
@@ -22,7 +29,7 @@ fn run(place: Place, lane: u32) {
         }
         sums = combine(sums, sums_of_block(x_hats, dys, ddxs, seen, loads));
     }
-    leave_record(sums, place, lane);
+    return sums;
 }
 
 // What is left of a value without the mean of the block, and nothing of a position that does not count.

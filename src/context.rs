@@ -117,9 +117,10 @@ impl Context {
     /// # Errors
     /// [`ContextError::NoDevice`] if it gives no device.
     pub async fn from_adapter(adapter: &wgpu::Adapter) -> Result<Self, ContextError> {
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_INT64;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("batch_norm"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
             ..Default::default()
         };

@@ -1,10 +1,20 @@
 // The GradSums of what a lane has of a tile: of UNROLL loads at a time, merged.
-fn sums_of_tile(place: Place, a: Affine, inv_std: Channel) -> GradSums {
-    var cursor = seek(place);
-    var sums = identity();
+fn sums_of_tile(
+    place: Place, affines: array<Affine, STRIPS>, inv_stds: array<Channel, STRIPS>,
+) -> array<GradSums, STRIPS> {
+    var cursors = cursors_of(place);
+    var sums: array<GradSums, STRIPS>;
+    for (var strip = 0u; strip < STRIPS; strip++) { // unroll
+        sums[strip] = identity();
+    }
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
-        sums = combine(sums, sums_of_block(load_block(&cursor, loads), loads, a, inv_std));
+        for (var strip = 0u; strip < STRIPS; strip++) { // unroll
+            var cursor = cursors[strip];
+            let loaded = load_block(&cursor, loads);
+            cursors[strip] = cursor;
+            sums[strip] = combine(sums[strip], sums_of_block(loaded, loads, affines[strip], inv_stds[strip]));
+        }
     }
     return sums;
 }

@@ -105,7 +105,7 @@ impl Problem<'_> {
                 step_samples: word(rows / row_length),
                 group_length: word(view.group),
                 mask_base: word(mask_base / view.mask_entries_of_position()),
-                channel_tiles: word(channels.div_ceil(u64::from(tile.columns))),
+                channel_tiles: word(channels.div_ceil(tile.lane_channels())),
                 first_tile_row: if backwards { word(part_splits * groups - 1) } else { 0 },
                 tile_row_step: if backwards { 1u32.wrapping_neg() } else { 1 },
                 part_splits: word(part_splits),
@@ -149,7 +149,7 @@ impl Problem<'_> {
         kernel: impl Fn(Run) -> Kernel,
     ) -> Vec<Dispatch> {
         let tile = self.tile_of_records(records);
-        let channel_tiles = self.channels.div_ceil(u64::from(tile.columns));
+        let channel_tiles = self.channels.div_ceil(tile.lane_channels());
         // For each group: its own iteration, those of the merge, and the one that ends the merge.
         let merges = records.splits.max(records.last_splits).div_ceil(u64::from(tile.rows));
         let groups_at_once = (MOST_ITERATIONS / (2 + merges + iterations)).max(1);

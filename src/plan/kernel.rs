@@ -58,10 +58,15 @@ impl Problem<'_> {
 
     fn kernel_with_entry(&self, step: Step, entry: File, main: File, walk: &Walk) -> Kernel {
         let view = &walk.view;
+        // A software adapter loads and stores lane by lane, and takes as long for 32 bits as for 64.
+        let long = self.device.kind == DeviceKind::Cpu && self.device.shader_int64;
         let packing = match (self.options.dtype, walk.tile.width) {
+            (Dtype::F32, 2) if long => parts::PACKING_LONG_2,
+            (Dtype::F32, 4) if long => parts::PACKING_LONG_4,
             (Dtype::F32, _) => parts::PACKING_WHOLE,
             (_, 1) => parts::PACKING_HALF_1,
             (_, 2) => parts::PACKING_HALF_2,
+            _ if long => parts::PACKING_LONG_HALF_4,
             _ => parts::PACKING_HALF_4,
         };
         let subtract = match self.device.kind {
@@ -76,7 +81,7 @@ impl Problem<'_> {
             Dtype::F16 => kernel.file(parts::ELEMENT_F16),
             Dtype::BF16 => kernel.file(parts::ELEMENT_BF16),
         };
-        kernel.file(view.file()).file(subtract).file(main);
+        kernel.file(view.file()).file(parts::CURSORS).file(subtract).file(main);
         if !view.is_channels_last() {
             kernel.file(parts::ONE_CHANNEL).file(parts::QUOTIENT);
         }

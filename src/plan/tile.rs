@@ -7,13 +7,16 @@ use super::view::View;
 use super::work::{Kept, Monoid, Whole, Work};
 use crate::shader::parts::{self, Part as File};
 
-/// A tile is what one workgroup handles: `columns` lane channels by `rows · unroll · blocks` positions.
+/// A tile is what one workgroup handles: `strips · columns` lane channels by `rows · unroll · blocks` positions.
 ///
-/// Each lane loads `unroll` vectors of `width` elements before it uses the first, `blocks` times over.
+/// Of each of its strips, a lane loads `unroll` vectors of `width` elements before it uses the first, `blocks` times
+/// over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     /// Lanes side by side along the channels, a power of two.
     pub(crate) columns: u32,
+    /// Lane channels that each lane has, `columns` apart.
+    pub(crate) strips: u32,
     /// Lanes along the positions (or records), a power of two.
     pub(crate) rows: u32,
     /// Loads in flight.
@@ -33,6 +36,8 @@ struct Wishes {
     workgroup: u32,
     /// The same at most where they lie side by side along the channels, so that none share a channel.
     widest: u32,
+    /// Lane channels of a lane, at most, where the channels come last.
+    most_strips: u32,
     /// Loads in flight.
     unroll: u32,
     /// Fewer workgroups leave it idle.
@@ -58,7 +63,13 @@ fn wishes(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Wish
         (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
         (DeviceKind::Cpu, Work::Whole(_)) => (8, 4, 0, u64::MAX),
     };
+    // Lanes run one after the other, so that what a workgroup of many reads at first is not what lies side by side.
+    let most_strips = match (kind, work) {
+        (DeviceKind::Cpu, Work::Reduce(_) | Work::Map) if schedule.workgroup.is_none() => MOST_STRIPS,
+        _ => 1,
+    };
     Wishes {
+        most_strips,
         workgroup: schedule.workgroup.unwrap_or(workgroup).max(1),
         widest: if schedule.workgroup.is_some() { 0 } else { widest },
         unroll: schedule.unroll.map_or(unroll, |unroll| unroll.clamp(1, MOST_UNROLLED)),
@@ -69,6 +80,18 @@ fn wishes(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Wish
 }
 
 impl Wishes {
+    /// The most strips of whole workgroups into which the channels of all parts fall.
+    fn strips(&self, view: &View, parts: &[Part]) -> u32 {
+        let whole = |strips: &u32| {
+            let lane_channels = u64::from(self.workgroup) * u64::from(*strips);
+            parts.iter().all(|part| view.lane_channels_of(part) % lane_channels == 0)
+        };
+        if !view.is_channels_last() {
+            return 1;
+        }
+        (1..=self.most_strips).rev().find(whole).unwrap_or(1)
+    }
+
     /// Lanes of a workgroup, for so many lane channels that may lie `side_by_side`.
     fn lanes(&self, side_by_side: bool, channels: u64) -> u32 {
         let across = if side_by_side { pow2_at_least(channels, self.widest.max(1)) } else { 1 };
@@ -78,6 +101,9 @@ impl Wishes {
 
 /// Copies of a loop's body: more only make shaders that take long to compile.
 const MOST_UNROLLED: u32 = 64;
+
+/// Strips of a lane: more take more registers than there are.
+const MOST_STRIPS: u32 = 8;
 
 /// Bytes of the tensor for one byte of scratch memory, at least, as far as a tile can be as large.
 const LEAST_REDUCTION: u64 = 100;
@@ -102,20 +128,27 @@ impl Tile {
     ) -> Self {
         let wishes = wishes(device.kind, work, view.width(), schedule);
         let width = view.width();
-        let mut tile = Self { columns: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width, groups: 1 };
+        let mut tile =
+            Self { columns: 1, strips: 1, rows: 1, unroll: wishes.unroll, blocks: 1, width, groups: 1 };
         let Some(part) = parts.iter().max_by_key(|part| part.size) else { return tile };
+        tile.strips = wishes.strips(view, parts);
+        // What lies side by side is read and written before what lies behind it.
+        if tile.strips > 1 && work == Work::Map && schedule.unroll.is_none() {
+            tile.unroll = 1;
+        }
         let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part).0);
         // Of a pipelined kernel, one run of channels is to fill the device.
         let channels = if matches!(work, Work::Pipelined(_)) { channels.div_ceil(runs) } else { channels };
         let groups = part.groups.end - part.groups.start;
         let lane_bytes = work.monoid().map_or(1, |monoid| monoid.lane_bytes(view.channels_per_lane()));
         let side_by_side = lie_side_by_side(view, device);
-        let lanes = lanes(wishes.lanes(side_by_side, channels), lane_bytes, device);
+        let lanes = if tile.strips > 1 { wishes.workgroup } else { wishes.lanes(side_by_side, channels) };
+        let lanes = lanes_within(lanes, lane_bytes, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         loop {
             let rows = useful_rows(tile.unroll);
             (tile.columns, tile.rows) = if side_by_side {
-                let columns = pow2_at_least(channels, lanes);
+                let columns = pow2_at_least(channels / u64::from(tile.strips), lanes);
                 (columns, rows.min(lanes / columns))
             } else {
                 (pow2_at_least(channels, lanes / rows), rows)
@@ -126,7 +159,7 @@ impl Tile {
             tile.unroll /= 2;
         }
         // Several blocks a tile rather than too many tiles, and no more than the positions fill.
-        let splits = (wishes.most_tiles / (groups * channels.div_ceil(u64::from(tile.columns)))).max(1);
+        let splits = (wishes.most_tiles / (groups * channels.div_ceil(tile.lane_channels()))).max(1);
         // The rows of a channel lie apart. What is written should not touch many of them in a row, but
         // come back to a cache line's other channel soon.
         let splits = match work {
@@ -167,7 +200,7 @@ impl Tile {
         let positions = view.positions_of(part).0.max(view.positions_of(part).1);
         let lane_bytes = monoid.lane_bytes(view.channels_per_lane());
         let limit = device.max_compute_invocations_per_workgroup;
-        let most_lanes = lanes(limit, lane_bytes, device);
+        let most_lanes = lanes_within(limit, lane_bytes, device);
         let most_loads = match kept {
             Kept::InRegisters => {
                 let load_words = (u64::from(width) * view.element_bytes).div_ceil(super::WORD_BYTES);
@@ -204,7 +237,7 @@ impl Tile {
                 (unroll, few_values(u64::from(loads.div_ceil(unroll))))
             }
         };
-        Ok(Self { columns, rows, unroll, blocks, width, groups: 1 })
+        Ok(Self { columns, strips: 1, rows, unroll, blocks, width, groups: 1 })
     }
 
     /// Both loops of a workgroup that reads its values twice stay below what lavapipe counts.
@@ -212,7 +245,7 @@ impl Tile {
 
     /// Tiles that cover so many positions of so many lane channels.
     pub(crate) fn count(&self, positions: u64, channels: u64) -> u64 {
-        positions.div_ceil(self.positions()) * channels.div_ceil(u64::from(self.columns))
+        positions.div_ceil(self.positions()) * channels.div_ceil(self.lane_channels())
     }
 
     /// The tile that merges `records` for each of `channels`, one channel a column.
@@ -221,16 +254,22 @@ impl Tile {
             DeviceKind::Gpu => 256,
             DeviceKind::Cpu => 64,
         };
-        let lanes = lanes(wish, Monoid::DoubleGradSums.bytes() as u32, device);
+        let lanes = lanes_within(wish, Monoid::DoubleGradSums.bytes() as u32, device);
         let rows = pow2_at_least(records, lanes);
         Self {
             columns: pow2_at_least(channels, lanes / rows),
+            strips: 1,
             rows,
             unroll: 1,
             blocks: 1,
             width: 1,
             groups: 1,
         }
+    }
+
+    /// Lane channels of a tile.
+    pub(crate) fn lane_channels(&self) -> u64 {
+        u64::from(self.columns) * u64::from(self.strips)
     }
 
     /// Positions of a tile.
@@ -248,6 +287,7 @@ impl Tile {
         vec![
             ("WORKGROUP", self.lanes()),
             ("COLUMNS", self.columns),
+            ("STRIPS", self.strips),
             ("ROWS", self.rows),
             ("REDUCTION_STEPS", self.rows.trailing_zeros()),
             ("UNROLL", self.unroll),
@@ -291,7 +331,7 @@ fn lie_side_by_side(view: &View, device: &DeviceTraits) -> bool {
 }
 
 /// The largest power of two of lanes that the device allows, `wish` at most.
-fn lanes(wish: u32, lane_bytes: u32, device: &DeviceTraits) -> u32 {
+fn lanes_within(wish: u32, lane_bytes: u32, device: &DeviceTraits) -> u32 {
     let limit = device
         .max_compute_invocations_per_workgroup
         .min(device.max_compute_workgroup_storage_size / lane_bytes)

@@ -29,6 +29,9 @@ pub struct DeviceTraits {
     pub max_compute_invocations_per_workgroup: u32,
     /// Bytes of workgroup memory.
     pub max_compute_workgroup_storage_size: u32,
+    /// Whether shaders may have integers of 64 bits (`SHADER_INT64`), as which software adapters load and store two
+    /// words at once.
+    pub shader_int64: bool,
     /// Bytes of the cache that all processors share, by which the runs of channels of
     /// [`Traversal::Pipelined`](crate::Traversal::Pipelined) are sized. No interface tells it, so this is what the kind
     /// of adapter suggests; [`Schedule::cache_bytes`](crate::Schedule::cache_bytes) puts a measured figure in its place.
@@ -71,7 +74,8 @@ impl DeviceTraits {
             wgpu::DeviceType::Cpu => DeviceKind::Cpu,
             _ => DeviceKind::Gpu,
         };
-        let traits = Self::from_limits(kind, &device.limits());
+        let shader_int64 = device.features().contains(wgpu::Features::SHADER_INT64);
+        let traits = Self { shader_int64, ..Self::from_limits(kind, &device.limits()) };
         match device.adapter_info().device_type {
             wgpu::DeviceType::IntegratedGpu => Self { shared_cache_bytes: INTEGRATED_CACHE_BYTES, ..traits },
             _ => traits,
@@ -91,6 +95,7 @@ impl DeviceTraits {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x),
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+            shader_int64: false,
             shared_cache_bytes: match kind {
                 DeviceKind::Gpu => DISCRETE_CACHE_BYTES,
                 // An emulated access costs the same wherever the data are, so a cache is no reason for a run.

@@ -205,7 +205,14 @@ mod tests {
 
     #[test]
     fn every_marked_loop_of_the_shaders_is_understood() {
-        let constants = [("UNROLL", 2), ("WIDTH", 2), ("REDUCTION_STEPS", 2), ("BLOCKS", 1), ("GROUPS", 1)];
+        let constants = [
+            ("UNROLL", 2),
+            ("WIDTH", 2),
+            ("REDUCTION_STEPS", 2),
+            ("BLOCKS", 1),
+            ("GROUPS", 1),
+            ("STRIPS", 1),
+        ];
         for part in parts::ALL {
             assert!(!compose(&constants, &[*part]).text.contains("// unroll"), "{}", part.path);
         }

@@ -98,12 +98,15 @@ fn walk(dispatch: &Dispatch, dtype: Dtype, mut visit: impl FnMut(Visit)) {
     for (channel_tile, y, second) in tiles(dispatch) {
         let group = if ghost { y / params.part_splits } else { 0 };
         let split = y - group * params.part_splits;
-        for lane in 0..tile.lanes() {
-            let channel = channel_tile * tile.columns + lane % tile.columns;
+        for (lane, strip) in
+            (0..tile.lanes()).flat_map(|lane| (0..tile.strips).map(move |strip| (lane, strip)))
+        {
+            let first = channel_tile * tile.lane_channels() as u32 + lane % tile.columns;
+            let channel = first + strip * tile.columns;
             let position = split * tile.positions() as u32 + lane / tile.columns;
             let last_group = group + 1 == params.groups;
             let positions = if last_group { params.last_positions } else { params.positions };
-            let left = if channel < params.channels { positions.saturating_sub(position) } else { 0 };
+            let left = if first < params.channels { positions.saturating_sub(position) } else { 0 };
             let loads = left.div_ceil(tile.rows);
             let visit_at = |element: u32, entry: u32, i: u32| Visit {
                 element: first_element + u64::from(element),

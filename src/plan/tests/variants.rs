@@ -126,8 +126,9 @@ fn all_variants() -> Vec<Dispatch> {
     };
     let sizes: [&[usize]; 4] = [&[64, 64, 28, 28], &[3, 8, 4, 4], &[8, 6, 7, 2], &[7, 3, 5, 3]];
     let layouts = [Layout::ChannelsFirst, Layout::ChannelsLast];
-    for kind in [DeviceKind::Gpu, DeviceKind::Cpu] {
-        let device = with_many_bindings(DeviceTraits::webgpu_defaults(kind));
+    for (kind, shader_int64) in [(DeviceKind::Gpu, false), (DeviceKind::Cpu, true)] {
+        let traits = DeviceTraits { shader_int64, ..DeviceTraits::webgpu_defaults(kind) };
+        let device = with_many_bindings(traits);
         for (sizes, layout) in sizes.into_iter().flat_map(|sizes| layouts.map(|layout| (sizes, layout))) {
             let shape = shape(&in_layout(sizes, layout), layout);
             for options in all_options(shape.channels()) {
@@ -165,7 +166,8 @@ fn every_variant_is_valid_and_binds_what_the_host_binds() {
         let module = naga::front::wgsl::parse_str(&source.text)
             .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
         // unpack2x16float is no feature in WebGPU, but a capability in naga.
-        let capabilities = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let capabilities =
+            naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32 | naga::valid::Capabilities::SHADER_INT64;
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
