@@ -9,20 +9,22 @@ fn run(place: Place, lane: u32) {
 
 fn second_apply_tile(place: Place) {
     let a = affine_of(place);
-    let scale = spread(a.scale);
-    let inv_std = spread(held(INV_STD, place));
+    let inv_std_held = held(INV_STD, place);
     let means = second_held_of(place);
     var cursor = seek(place);
     for (var block = 0u; block < BLOCKS; block++) { // unroll if one
         let loads = loads_left(place.loads, block);
         for (var k = 0u; k < UNROLL; k++) { // unroll
             if (k < loads) {
-                let i = cursor.index;
-                let seen = seen_at(cursor, true);
-                let x_hat = center(read_x(i), a) * inv_std;
-                let second = second_order(x_hat, read_dy(i), read_ddx(i), scale, inv_std, means);
-                store_grad_dy(cursor, show(second.dy, seen));
-                store_grad_x(cursor, show(second.x, seen));
+                let here = or_first(cursor, true);
+                let i = here.index;
+                let seen = seen_at(here, true);
+                let inv_std = spread_at(inv_std_held, here);
+                let scale = spread_at(a.scale, here);
+                let x_hat = center(read_x(i), a, here) * inv_std;
+                let second = second_order(x_hat, read_dy(i), read_ddx(i), scale, inv_std, means, here);
+                store_grad_dy(here, show(second.dy, seen));
+                store_grad_x(here, show(second.x, seen));
             }
             cursor = advance(cursor);
         }

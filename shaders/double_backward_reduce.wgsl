@@ -21,7 +21,7 @@ fn second_sums_of_tile(place: Place) -> DoubleGradSums {
         var seen: array<Seen, UNROLL>;
         for (var k = 0u; k < UNROLL; k++) { // unroll
             let here = or_first(cursor, k < loads);
-            x_hats[k] = center(read_x(here.index), a) * inv_std;
+            x_hats[k] = center(read_x(here.index), a, here) * inv_std;
             dys[k] = read_dy(here.index);
             ddxs[k] = read_ddx(here.index);
             seen[k] = seen_at(here, k < loads);

@@ -14,7 +14,7 @@ fn load_block(cursor: ptr<function, Cursor>, loads: u32) -> array<Loaded, UNROLL
 }
 
 fn take_back(loaded: Loaded, a: Affine) -> TakenBack {
-    let centered = center(enter(loaded.x), a);
-    let z = add_residual(affine(centered, a), loaded.residual);
+    let centered = center(enter(loaded.x), a, loaded.here);
+    let z = add_residual(affine(centered, a, loaded.here), loaded.residual);
     return TakenBack(centered, gradient_of_output(loaded.dy, z));
 }

@@ -13,12 +13,22 @@ pub(crate) struct Kernel {
     pub(super) step: Step,
     pub(super) files: Vec<File>,
     pub(super) resources: Vec<Resource>,
+    /// The file for big tensors that it writes.
+    written: File,
+    /// The file for what a lane keeps of the planes.
+    held: File,
 }
 
 impl Kernel {
     /// A kernel of these files that binds nothing yet.
     pub(crate) fn new(step: Step, files: impl IntoIterator<Item = File>) -> Self {
-        Self { step, files: files.into_iter().collect(), resources: Vec::new() }
+        Self {
+            step,
+            files: files.into_iter().collect(),
+            resources: Vec::new(),
+            written: parts::TENSOR_WORDS,
+            held: parts::HELD,
+        }
     }
 
     /// Adds a file that binds nothing.
@@ -83,8 +93,19 @@ impl Problem<'_> {
         };
         kernel.file(view.file()).file(parts::CURSORS).file(subtract).file(main);
         if !view.is_channels_last() {
-            kernel.file(parts::ONE_CHANNEL).file(parts::QUOTIENT);
+            kernel.file(parts::QUOTIENT);
         }
+        if view.has_straddling_rows() {
+            kernel.held = parts::HELD_OF_TWO;
+        } else if !view.is_channels_last() {
+            kernel.file(parts::ONE_CHANNEL);
+        }
+        kernel.written = match (view.shares_words(), view.has_odd_rows(), view.has_straddling_rows()) {
+            (true, ..) => parts::TENSOR_HALVES,
+            (_, true, _) => parts::TENSOR_ELEMENTS,
+            (.., true) => parts::TENSOR_BEGUN,
+            _ => parts::TENSOR_WORDS,
+        };
         let (mask, all) = if view.has_odd_rows() {
             (parts::SEGMENT_MASK_ROW, parts::SEGMENT_ROW)
         } else {
@@ -121,19 +142,15 @@ impl Problem<'_> {
 
     /// Adds big tensors that are written, and perhaps read too.
     pub(crate) fn add_written(&self, kernel: &mut Kernel, tensors: &[Resource]) {
-        let file = match (self.view.shares_words(), self.view.has_odd_rows()) {
-            (true, _) => parts::TENSOR_HALVES,
-            (false, true) => parts::TENSOR_ELEMENTS,
-            (false, false) => parts::TENSOR_WORDS,
-        };
         for &tensor in tensors {
-            kernel.file(file.of(tensor)).bind(&[tensor]);
+            kernel.file(kernel.written.of(tensor)).bind(&[tensor]);
         }
     }
 
     /// Adds the planes that a kernel over the tensors reads of each channel.
     pub(crate) fn add_planes(&self, kernel: &mut Kernel, file: File, from: Resource) {
-        kernel.file(parts::PLANES).file(parts::HELD).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
+        let held = kernel.held;
+        kernel.file(parts::PLANES).file(held).file(parts::AFFINE_OF_PLANES).file(file).bind(&[from]);
     }
 
     /// Adds the activation, and where it stands.

@@ -98,8 +98,8 @@ impl<'a> Problem<'a> {
 
     /// How a step with this kind of work goes over the big tensors.
     pub(crate) fn traverse(&self, work: Work) -> Walk {
-        let view = self.view;
-        let parts = view.parts(self.device);
+        let parts = self.view.parts(self.device);
+        let view = self.view.alone(work, &parts, self.schedule.loads(self.device).most);
         let mut tile = Tile::for_parts(&view, &parts, self.device, work, (&self.schedule, self.runs));
         loop {
             let backwards = !matches!(work, Work::Reduce(_));

@@ -34,7 +34,7 @@ pub(crate) struct Tile {
 struct Wishes {
     /// Lanes of a workgroup.
     workgroup: u32,
-    /// The same at most where they lie side by side along the channels, so that none share a channel.
+    /// The same at most where the channels come last, so that no lanes share one.
     widest: u32,
     /// Lane channels of a lane, at most, where the channels come last.
     most_strips: u32,
@@ -92,9 +92,9 @@ impl Wishes {
         (1..=self.most_strips).rev().find(whole).unwrap_or(1)
     }
 
-    /// Lanes of a workgroup, for so many lane channels that may lie `side_by_side`.
-    fn lanes(&self, side_by_side: bool, channels: u64) -> u32 {
-        let across = if side_by_side { pow2_at_least(channels, self.widest.max(1)) } else { 1 };
+    /// Lanes of a workgroup, for so many lane channels.
+    fn lanes(&self, view: &View, channels: u64) -> u32 {
+        let across = if view.is_channels_last() { pow2_at_least(channels, self.widest.max(1)) } else { 1 };
         self.workgroup.max(across)
     }
 }
@@ -142,7 +142,7 @@ impl Tile {
         let groups = part.groups.end - part.groups.start;
         let lane_bytes = work.monoid().map_or(1, |monoid| monoid.lane_bytes(view.channels_per_lane()));
         let side_by_side = lie_side_by_side(view, device);
-        let lanes = if tile.strips > 1 { wishes.workgroup } else { wishes.lanes(side_by_side, channels) };
+        let lanes = if tile.strips > 1 { wishes.workgroup } else { wishes.lanes(view, channels) };
         let lanes = lanes_within(lanes, lane_bytes, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
         loop {

@@ -3,6 +3,7 @@
 use super::WORD_BYTES;
 use super::part::Part;
 use super::traits::DeviceTraits;
+use super::work::Work;
 use crate::elementwise::Dtype;
 use crate::shader::parts::{self, Part as File};
 use crate::shape::{Layout, Shape};
@@ -14,8 +15,11 @@ enum Form {
     ChannelsFirst,
     /// `row` positions of `channels` elements each; `samples` is 1.
     ChannelsLast,
-    /// Channels first in rows that are no whole number of loads, so that a load may bring elements of two rows.
+    /// Channels first in rows that are no whole number of loads, so that a load may bring elements of two rows. A row has
+    /// those of its own elements.
     OddRows,
+    /// The same, but a row has all elements of the loads that begin in it.
+    StraddlingRows,
 }
 
 /// How many elements a load may bring.
@@ -121,6 +125,27 @@ impl View {
         Self { budget_bytes: self.element_bytes.max(mask_bytes), mask, ..self }
     }
 
+    /// As a step sees it that does nothing but reduce or write, whose loads bring `most` elements at most.
+    ///
+    /// Where words are shared by rows that have writers of their own, no load is longer than a word; it may be where nothing
+    /// is written, and where a row writes all elements of the loads that begin in it.
+    pub(crate) fn alone(self, work: Work, parts: &[Part], most: u32) -> Self {
+        // Of one binding, which ends with a load.
+        let (odd, elements) = (self.has_odd_rows() && parts.len() == 1, self.elements());
+        let long = most >= 4 && elements.is_multiple_of(4) && self.row >= 4;
+        let width = if long { 4 } else { self.width };
+        match work {
+            Work::Reduce(_) if odd => Self { width, ..self },
+            // A load has elements of two rows at most, and both are of one group.
+            Work::Map if odd && !self.mask && self.groups() == 1 => {
+                let straddling = Self { form: Form::StraddlingRows, width, ..self };
+                let applies = self.row >= straddling.vector() && elements.is_multiple_of(straddling.vector());
+                if applies { straddling } else { self }
+            }
+            _ => self,
+        }
+    }
+
     pub(crate) fn is_channels_last(&self) -> bool {
         self.form == Form::ChannelsLast
     }
@@ -129,14 +154,23 @@ impl View {
         self.form == Form::OddRows
     }
 
+    pub(crate) fn has_straddling_rows(&self) -> bool {
+        self.form == Form::StraddlingRows
+    }
+
+    /// Whether loads may lie across rows.
+    fn is_across_rows(&self) -> bool {
+        self.has_odd_rows() || self.has_straddling_rows()
+    }
+
     /// Whether rows are too odd for loads of several elements that all belong to one.
     pub(super) fn is_odd(&self) -> bool {
-        self.has_odd_rows() || self.width == 1
+        self.is_across_rows() || self.width == 1
     }
 
     /// Whether a word may have elements of two rows, which two lanes write.
     pub(crate) fn shares_words(&self) -> bool {
-        self.is_odd() && self.element_bytes < WORD_BYTES
+        (self.has_odd_rows() || self.width == 1) && self.element_bytes < WORD_BYTES
     }
 
     /// The file for the slot `layout`.
@@ -145,6 +179,7 @@ impl View {
             Form::ChannelsFirst => parts::CHANNELS_FIRST,
             Form::ChannelsLast => parts::CHANNELS_LAST,
             Form::OddRows => parts::ODD_ROWS,
+            Form::StraddlingRows => parts::STRADDLING_ROWS,
         }
     }
 
@@ -164,7 +199,7 @@ impl View {
 
     /// Elements from one index of the kernels to the next, by which they count strides.
     pub(super) fn stride_unit(&self) -> u64 {
-        if self.has_odd_rows() { 1 } else { self.vector() }
+        if self.is_across_rows() { 1 } else { self.vector() }
     }
 
     /// Channels that one lane holds.
@@ -257,6 +292,7 @@ impl View {
             Form::ChannelsFirst => columns / self.vector(),
             Form::ChannelsLast => self.channels / self.vector(),
             Form::OddRows => (columns + 2 * (self.vector() - 1)) / self.vector(),
+            Form::StraddlingRows => columns.div_ceil(self.vector()),
         }
     }
 

@@ -1,6 +1,7 @@
 // Channels last: a vector holds one value of each of WIDTH channels; positions lie row_length apart.
 // Vector index = base + position · row_length + channel.
 alias Channel = Vector;
+alias Held = Vector;
 alias Bits = VectorBits;
 alias MaskBits = u32;
 alias Shown = bool;
@@ -10,6 +11,7 @@ const LANE_VALUES = 1u;
 fn first_bits(bits: Bits) -> u32 { return first_bits_of(bits); }
 fn gather(v: Vector) -> Channel { return v; }
 fn spread(c: Channel) -> Vector { return c; }
+fn spread_at(c: Channel, here: Cursor) -> Vector { return c; }
 fn pivot(v: Vector) -> Channel { return v; }
 fn shown_pivot(v: Vector, shown: Shown) -> Channel { return v; }
 fn count_shown(shown: Shown) -> u32 { return select(0u, 1u, shown); }

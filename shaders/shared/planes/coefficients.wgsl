@@ -1,3 +1,3 @@
 // The planes that backward_finalize has left.
-@group(0) @binding(11) var<storage, read_write> coefficients: array<Channel>;
-fn item(group: u32, field: u32, channel: u32) -> Channel { return coefficients[plane(group, field, channel)]; }
+@group(0) @binding(11) var<storage, read_write> coefficients: array<Held>;
+fn item(group: u32, field: u32, channel: u32) -> Held { return coefficients[plane(group, field, channel)]; }

@@ -15,15 +15,17 @@ fn second_held_of(place: Place) -> SecondHeld {
     );
 }
 
-fn second_order(x_hat: Vector, g: Vector, v: Vector, scale: Vector, inv_std: Vector, h: SecondHeld) -> Second {
-    let g_along = spread(h.dy_x_hat);
-    let v_along = spread(h.ddx_x_hat);
-    let g_left = subtract(g, spread(h.dy_hi), spread(h.dy_lo)) - x_hat * g_along;
-    let v_left = subtract(v, spread(h.ddx_hi), spread(h.ddx_lo)) - x_hat * v_along;
-    let ddweight = spread(h.weight);
-    let curvature = spread(h.covariance) * x_hat + g_along * v_left + v_along * g_left;
+fn second_order(
+    x_hat: Vector, g: Vector, v: Vector, scale: Vector, inv_std: Vector, h: SecondHeld, here: Cursor,
+) -> Second {
+    let g_along = spread_at(h.dy_x_hat, here);
+    let v_along = spread_at(h.ddx_x_hat, here);
+    let g_left = subtract(g, spread_at(h.dy_hi, here), spread_at(h.dy_lo, here)) - x_hat * g_along;
+    let v_left = subtract(v, spread_at(h.ddx_hi, here), spread_at(h.ddx_lo, here)) - x_hat * v_along;
+    let ddweight = spread_at(h.weight, here);
+    let curvature = spread_at(h.covariance, here) * x_hat + g_along * v_left + v_along * g_left;
     return Second(
-        scale * v_left + ddweight * x_hat + spread(h.bias),
+        scale * v_left + ddweight * x_hat + spread_at(h.bias, here),
         inv_std * (ddweight * g_left - scale * curvature),
     );
 }

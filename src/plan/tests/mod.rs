@@ -87,7 +87,8 @@ fn tiles(dispatch: &Dispatch) -> Vec<(u32, u32, bool)> {
 fn walk(dispatch: &Dispatch, dtype: Dtype, mut visit: impl FnMut(Visit)) {
     let (params, tile) = (&dispatch.params, &dispatch.tile);
     let last = dispatch.files.contains(&shader::parts::CHANNELS_LAST);
-    let odd = dispatch.files.contains(&shader::parts::ODD_ROWS);
+    let straddling = dispatch.files.contains(&shader::parts::STRADDLING_ROWS);
+    let odd = straddling || dispatch.files.contains(&shader::parts::ODD_ROWS);
     let ghost = dispatch.files.contains(&shader::parts::GROUPING_GHOST);
     let lane_channels = if last { tile.width } else { 1 };
     let offset_of = |wanted: &dyn Fn(Resource) -> bool| {
@@ -121,8 +122,18 @@ fn walk(dispatch: &Dispatch, dtype: Dtype, mut visit: impl FnMut(Visit)) {
                 let mut column = position - sample * params.row_length;
                 sample += group * params.group_length;
                 for _ in 0..loads.min(tile.unroll * tile.blocks) {
-                    for (element, entry) in of_odd_row(params, tile.width, channel, sample, column) {
-                        visit(visit_at(element, entry, 0));
+                    if straddling {
+                        for (element, entry, of_next) in
+                            begun_in_row(params, tile.width, channel, sample, column)
+                        {
+                            let next = (channel + 1) % params.all_channels;
+                            let channel = if of_next { next } else { channel };
+                            visit(Visit { channel, ..visit_at(element, entry, 0) });
+                        }
+                    } else {
+                        for (element, entry) in of_odd_row(params, tile.width, channel, sample, column) {
+                            visit(visit_at(element, entry, 0));
+                        }
                     }
                     let wraps = column >= params.wrap_from;
                     sample += params.step_samples + u32::from(wraps);
@@ -172,6 +183,27 @@ fn of_odd_row(
     (0..width).filter_map(move |offset| {
         let place = offset.wrapping_add((width * column).wrapping_sub(row % width));
         (place < part_row_elements).then(|| (width * index + offset, entry + place))
+    })
+}
+
+/// The elements of a vector that begins in a lane's row, by layout/straddling_rows.wgsl: which of the binding, their
+/// positions, and whether they are the next row's.
+fn begun_in_row(
+    params: &Params,
+    width: u32,
+    channel: u32,
+    sample: u32,
+    column: u32,
+) -> impl Iterator<Item = (u32, u32, bool)> {
+    let row = params.base + channel * params.row_elements + sample * params.sample_stride;
+    let index = row.div_ceil(width) + column;
+    let place = width * index - row;
+    let row_elements = params.row_elements;
+    let next_sample = sample + u32::from(channel + 1 == params.all_channels);
+    (place..place + width).filter(move |_| place < row_elements).map(move |place| {
+        let of_next = place >= row_elements;
+        let (sample, place) = if of_next { (next_sample, place - row_elements) } else { (sample, place) };
+        (row + place + if of_next { row_elements } else { 0 }, sample * row_elements + place, of_next)
     })
 }
 
