@@ -168,9 +168,10 @@ impl View {
         self.is_across_rows() || self.width == 1
     }
 
-    /// Whether a word may have elements of two rows, which two lanes write.
+    /// Whether a word may have elements of two rows, which two lanes write. Loads of several such words are only read.
     pub(crate) fn shares_words(&self) -> bool {
-        (self.has_odd_rows() || self.width == 1) && self.element_bytes < WORD_BYTES
+        let is_one_word = self.has_odd_rows() && self.width == 2 || self.width == 1;
+        is_one_word && self.element_bytes < WORD_BYTES
     }
 
     /// The file for the slot `layout`.

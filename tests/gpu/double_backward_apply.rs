@@ -21,8 +21,8 @@ fn every_source_and_dtype(context: &Context) -> Result<(), Failed> {
     for dtype in DTYPES {
         for source in [Source::Batch, Source::Running, Source::Given] {
             for layout in LAYOUTS {
-                // Whole words, halves of words, and rows of a single element.
-                for sizes in [&[4usize, 8, 6, 4][..], &[3, 5, 7, 3], &[9, 7], &[2, 3, 1001]] {
+                // Whole words, halves of words, rows of a single element, and loads across rows or two strips.
+                for sizes in [&[4usize, 8, 6, 4][..], &[3, 5, 7, 3], &[9, 7], &[2, 3, 1001], &[3, 64, 5, 5]] {
                     let mut setup = Setup::new(shape(sizes, layout), 0.5, 1.5).with_dtype(dtype);
                     setup.mode = Mode { source, update: false };
                     Double::check(context, &setup)?;

@@ -2,8 +2,9 @@
 
 use wgpu_batchnorm::{BufferRange, Context, wgpu};
 
-/// Bytes of a vec4.
-const VECTOR_BYTES: u64 = 16;
+/// What a vector is, and its bytes. Software adapters take as long for 64 bits as for 32.
+const VECTORS: [(&str, u64); 1] = [("vec4<f32>", 16)];
+const LONG_VECTORS: [(&str, u64); 2] = [("vec2<u64>", 16), ("vec4<u64>", 32)];
 
 /// The variants of the copy kernel, compiled.
 pub struct Copier {
@@ -13,6 +14,8 @@ pub struct Copier {
 
 struct Variant {
     pipeline: wgpu::ComputePipeline,
+    /// Bytes of a vector.
+    vector_bytes: u64,
     /// Vectors that a workgroup copies.
     vectors: u64,
 }
@@ -27,8 +30,18 @@ pub struct Copy {
 impl Copier {
     /// Compiles them.
     pub fn new(context: &Context) -> Self {
-        let device = context.device();
-        let module = device.create_shader_module(wgpu::include_wgsl!("copy.wgsl"));
+        let long = context.traits().shader_int64;
+        let vectors = VECTORS.iter().chain(LONG_VECTORS.iter().filter(|_| long));
+        let variants = vectors.flat_map(|vector| Self::of_vectors(context.device(), *vector)).collect();
+        Self { context: context.clone(), variants }
+    }
+
+    fn of_vectors(device: &wgpu::Device, (vector, vector_bytes): (&str, u64)) -> Vec<Variant> {
+        let source = format!("alias Vector = {vector};\n{}", include_str!("copy.wgsl"));
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("bench.copy"),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
         let variant = |(entry_point, per_invocation): (&str, u64), lanes: u32| {
             let constants = [("LANES", f64::from(lanes))];
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -42,14 +55,13 @@ impl Copier {
                 },
                 cache: None,
             });
-            Variant { pipeline, vectors: u64::from(lanes) * per_invocation }
+            Variant { pipeline, vector_bytes, vectors: u64::from(lanes) * per_invocation }
         };
         let kernels = [("one", 1), ("four", 4)];
-        let variants = kernels.into_iter().flat_map(|kernel| [64, 256].map(|lanes| variant(kernel, lanes)));
-        Self { context: context.clone(), variants: variants.collect() }
+        kernels.into_iter().flat_map(|kernel| [64, 256].map(|lanes| variant(kernel, lanes))).collect()
     }
 
-    /// Every variant, bound to copy `from` to `to`, which are equally long: up to 15 bytes at the end
+    /// Every variant, bound to copy `from` to `to`, which are equally long: up to 31 bytes at the end
     /// that fill no vector are left out.
     pub fn bind(&self, from: &BufferRange, to: &BufferRange) -> Vec<Copy> {
         self.variants.iter().map(|variant| self.bind_variant(variant, from, to)).collect()
@@ -66,9 +78,10 @@ impl Copier {
 
     fn bind_variant(&self, variant: &Variant, from: &BufferRange, to: &BufferRange) -> Copy {
         let limits = self.context.device().limits();
-        let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(VECTOR_BYTES);
+        let vector_bytes = variant.vector_bytes;
+        let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(vector_bytes);
         let most = limits.max_storage_buffer_binding_size / alignment * alignment;
-        let bytes = from.size / VECTOR_BYTES * VECTOR_BYTES;
+        let bytes = from.size / vector_bytes * vector_bytes;
         let starts = (0..).map(|part| part * most).take_while(|&start| start < bytes);
         let parts = starts.map(|start| {
             let size = most.min(bytes - start);
@@ -79,7 +92,7 @@ impl Copier {
                 layout: &variant.pipeline.get_bind_group_layout(0),
                 entries: &entries,
             });
-            let workgroups = (size / VECTOR_BYTES).div_ceil(variant.vectors);
+            let workgroups = (size / vector_bytes).div_ceil(variant.vectors);
             (group, grid(workgroups, limits.max_compute_workgroups_per_dimension))
         });
         Copy { pipeline: variant.pipeline.clone(), parts: parts.collect() }

@@ -1,13 +1,14 @@
 // Copies src to dst: straight-line code, as many bytes as possible in flight, nothing else. Its speed is
 // the limit that the passes are measured by.
 //
-// Each invocation copies one vec4, or four that lie a workgroup's width apart, so that the neighbours of
-// an invocation always touch the neighbours of its vec4. Grid: enough workgroups for src, in x and y.
+// Each invocation copies one vector, or four that lie a workgroup's width apart, so that the neighbours of
+// an invocation always touch the neighbours of its vector. The host says what a Vector is. Grid: enough
+// workgroups for src, in x and y.
 
 override LANES: u32 = 64u;
 
-@group(0) @binding(0) var<storage, read> src: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> dst: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> src: array<Vector>;
+@group(0) @binding(1) var<storage, read_write> dst: array<Vector>;
 
 @compute @workgroup_size(LANES)
 fn one(

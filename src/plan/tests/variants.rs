@@ -140,7 +140,7 @@ fn all_variants() -> Vec<Dispatch> {
         // Loads of 4 and of 2 elements that lie across rows.
         for sizes in [[4, 3, 19], [2, 3, 19]] {
             let shape = shape(&sizes, Layout::ChannelsFirst);
-            for options in all_options(3).iter().filter(|options| options.dtype == Dtype::F32) {
+            for options in &all_options(3) {
                 for &operation in &operations {
                     add(&shape, options, operation, &device);
                 }

@@ -13,6 +13,8 @@ pub(crate) const SIZES: &[&[usize]] = &[
     &[2, 3, 3, 5, 4],
     &[3, 65, 5, 3],
     &[64, 257, 7, 7],
+    // Channels first, loads lie across rows of which each writes those that begin in it; last, a lane has six strips.
+    &[4, 192, 5, 5],
     &[5, 130, 2, 2],
     &[1, 1, 1757],
     &[1, 3, 64, 65],

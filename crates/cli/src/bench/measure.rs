@@ -85,7 +85,7 @@ impl Bench<'_> {
     ) -> anyhow::Result<Measured> {
         let sizes = shape.in_layout(layout)?;
         let elements = sizes.elements();
-        let least = 16 / config.dtype().bytes() as usize;
+        let least = 32 / config.dtype().bytes() as usize;
         anyhow::ensure!(
             elements >= least,
             "{shape} has {elements} elements, expected at least {least}: a vector to copy"
