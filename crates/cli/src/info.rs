@@ -56,6 +56,7 @@ fn describe(adapter: &wgpu::Adapter, is_default: bool) -> Table {
         ["subgroup sizes", &format!("{} to {}", info.subgroup_min_size, info.subgroup_max_size)],
         ["SUBGROUP", &offered(wgpu::Features::SUBGROUP)],
         ["SHADER_F16", &offered(wgpu::Features::SHADER_F16)],
+        ["SHADER_INT64", &offered(wgpu::Features::SHADER_INT64)],
         ["TIMESTAMP_QUERY", &offered(wgpu::Features::TIMESTAMP_QUERY)],
     ]);
     table

@@ -21,18 +21,26 @@ pub(crate) struct Arguments {
     /// Without burn's fusion, for which burn is compiled once more.
     #[arg(long)]
     without_fusion: bool,
+    /// Compile the tests, but do not run them.
+    #[arg(long)]
+    no_run: bool,
     /// Run only the tests whose name contains this.
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let program = cargo::build_program(&["build", "-p", "wgpu-batchnorm-cli"])?;
-    adapter::ensure(&program)?;
+    if !arguments.no_run {
+        let program = cargo::build_program(&["build", "-p", "wgpu-batchnorm-cli"])?;
+        adapter::ensure(&program)?;
+    }
     let mut test = cargo::command();
     test.arg("test").args(PROFILE).args(TOGETHER);
     if arguments.without_fusion {
         test.arg("--no-default-features");
+    }
+    if arguments.no_run {
+        test.arg("--no-run");
     }
     test.args(&arguments.filter);
     let status = adapter::with_runtime_folder(&mut test).status().context("cannot run cargo test")?;
