@@ -84,7 +84,7 @@ impl Wishes {
     fn strips(&self, view: &View, parts: &[Part]) -> u32 {
         let whole = |strips: &u32| {
             let lane_channels = u64::from(self.workgroup) * u64::from(*strips);
-            parts.iter().all(|part| view.lane_channels_of(part) % lane_channels == 0)
+            parts.iter().all(|part| view.lane_channels_of(part).is_multiple_of(lane_channels))
         };
         if !view.is_channels_last() {
             return 1;
