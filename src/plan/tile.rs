@@ -57,9 +57,9 @@ fn wishes(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Wish
         (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 256, 2048),
         (DeviceKind::Gpu, Work::Whole(_)) => (256, 4, 0, u64::MAX),
         // A block's moments are merged with those before it, which costs as much as some values of the block.
-        (DeviceKind::Cpu, Work::Reduce(Monoid::Moments)) if width == 1 => (8, 8, 64, 256),
-        (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 256),
-        (DeviceKind::Cpu, Work::Map) => (8, 4, 64, 512),
+        (DeviceKind::Cpu, Work::Reduce(Monoid::Moments)) if width == 1 => (8, 8, 64, 64),
+        (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 64),
+        (DeviceKind::Cpu, Work::Map) => (8, 4, 64, 128),
         (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
         (DeviceKind::Cpu, Work::Whole(_)) => (8, 4, 0, u64::MAX),
     };
