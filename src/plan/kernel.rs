@@ -95,6 +95,9 @@ impl Problem<'_> {
         if !view.is_channels_last() {
             kernel.file(parts::QUOTIENT);
         }
+        if view.is_across_rows() {
+            kernel.file(parts::ACROSS_ROWS);
+        }
         if view.has_straddling_rows() {
             kernel.held = parts::HELD_OF_TWO;
         } else if !view.is_channels_last() {

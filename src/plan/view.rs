@@ -159,7 +159,7 @@ impl View {
     }
 
     /// Whether loads may lie across rows.
-    fn is_across_rows(&self) -> bool {
+    pub(crate) fn is_across_rows(&self) -> bool {
         self.has_odd_rows() || self.has_straddling_rows()
     }
 

@@ -65,6 +65,7 @@ parts! {
     BACKWARD_PIPELINED = "backward_pipelined.wgsl",
     // What several steps share.
     AGAIN = "shared/again.wgsl",
+    ACROSS_ROWS = "shared/across_rows.wgsl",
     AFFINE = "shared/affine.wgsl",
     AFFINE_OF_PLANES = "shared/affine_of_planes.wgsl",
     APPLY_LOAD = "shared/apply_load.wgsl",

@@ -1,27 +1,11 @@
 // Channels first in rows that are no whole number of vectors, so that a vector may lie across two rows. A lane takes
 // the vectors that begin in its channel's rows, the last one of each perhaps with elements of the next row.
 // Element = base + sample · sample_stride + channel · row_elements + its place in the row.
-struct Cursor { index: u32, first: u32, sample: u32, column: u32 }
 
 // first: of the channel's elements in sample 0; column: vectors that begin in the row before this one.
 fn cursor_at(first: u32, sample: u32, column: u32) -> Cursor {
     let row = first + sample * params.sample_stride;
     return Cursor((row + (WIDTH - 1u)) / WIDTH + column, first, sample, column);
-}
-
-fn seek(place: Place) -> Cursor {
-    let sample = quotient(place.position, params.row_length, params.inverse_row_length);
-    let first = params.base + place.channel * params.row_elements;
-    return cursor_at(first, sample, place.position - sample * params.row_length);
-}
-
-fn advance(cursor: Cursor) -> Cursor {
-    let wraps = cursor.column >= params.wrap_from;
-    return cursor_at(
-        cursor.first,
-        cursor.sample + params.step_samples + select(0u, 1u, wraps),
-        cursor.column + select(params.step_column, params.wrap_column, wraps),
-    );
 }
 
 // The place of the vector's first element in the row.

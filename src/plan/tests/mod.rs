@@ -683,3 +683,21 @@ fn what_the_kernels_cannot_address_is_refused() {
         assert_eq!(Plan::new(&small, &Options::new(3), TRAINING, &device), Err(PlanError::Device { limit }));
     }
 }
+
+/// Channels last, a CPU adapter's lanes have as many strips as fall into whole workgroups of 8 lanes of 4 channels.
+#[test]
+fn strips_are_whole_workgroups_of_channels() {
+    let options = Options::new(1);
+    for (channels, strips) in [(32, 1), (64, 2), (72, 1), (96, 3), (256, 8), (512, 8)] {
+        let shape = shape(&[4, 5, 5, channels], Layout::ChannelsLast);
+        let options = Options { channels, ..options };
+        for (kind, strips) in [(DeviceKind::Cpu, strips), (DeviceKind::Gpu, 1)] {
+            let device = DeviceTraits::webgpu_defaults(kind);
+            let plan = Plan::new(&shape, &options, TRAINING, &device).expect("a plan");
+            let split = plan.dispatches.iter().filter(|dispatch| is_over_tensors(dispatch));
+            for dispatch in split {
+                assert_eq!(dispatch.tile.strips, strips, "{channels} channels, {kind:?}");
+            }
+        }
+    }
+}
