@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod contexts;
 mod subject;
 
 // One file a step, named by its stem.
@@ -41,16 +42,18 @@ mod sources;
 mod synchronized;
 mod workspace;
 
+use contexts::Contexts;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
+use std::sync::Arc;
 use wgpu_batchnorm::{Context, Schedule, Step, Traversal};
 
-/// A test: what it is called, and what it does with a context of its own or the shared one.
+/// A test: what it is called, and what it does with a context.
 type Test = (&'static str, fn(&Context) -> Result<(), Failed>);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let context = Context::new_blocking();
+    let contexts = Contexts::new().map(Arc::new);
     let required = std::env::var_os("BATCH_NORM_REQUIRE_ADAPTER").is_some_and(|value| value == "1");
     let steps: [(&str, &[Test]); 14] = [
         ("statistics", statistics::TESTS),
@@ -101,12 +104,14 @@ fn main() -> ExitCode {
     let others = others.into_iter().map(|(group, tests)| (group, tests, None));
     for (group, tests, schedule) in steps.chain(others) {
         for (name, test) in tests {
-            let context = context.clone().map(|context| match schedule {
-                Some(schedule) => context.with_schedule(schedule),
-                None => context,
-            });
-            let ignored = context.is_err() && !required;
-            let run = move || test(&context?);
+            let contexts = contexts.clone();
+            let ignored = contexts.is_err() && !required;
+            let run = move || {
+                contexts?.lend(|context| match schedule {
+                    Some(schedule) => test(&context.with_schedule(schedule)),
+                    None => test(context),
+                })
+            };
             trials.push(Trial::test(format!("{group}::{name}"), run).with_ignored_flag(ignored));
         }
     }
