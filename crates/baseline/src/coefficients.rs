@@ -20,6 +20,15 @@ impl Affine {
         Self { mean: rounded, scale: scale as f32, shift: (f64::from(bias) - rest * scale) as f32 }
     }
 
+    pub(crate) fn parts(self) -> [f32; 3] {
+        [self.mean, self.scale, self.shift]
+    }
+
+    #[inline(always)]
+    pub(crate) fn of([mean, scale, shift]: [f32; 3]) -> Self {
+        Self { mean, scale, shift }
+    }
+
     #[inline(always)]
     pub(crate) fn apply(self, x: f32) -> f32 {
         (x - self.mean) * self.scale + self.shift
@@ -64,6 +73,15 @@ impl Gradient {
             x_scale: (dy_scale * inv_std * inv_std * sums.sum_dy_x / count) as f32,
             shift: (dy_scale * sums.sum_dy / count) as f32,
         }
+    }
+
+    pub(crate) fn parts(self) -> [f32; 4] {
+        [self.mean, self.dy_scale, self.x_scale, self.shift]
+    }
+
+    #[inline(always)]
+    pub(crate) fn of([mean, dy_scale, x_scale, shift]: [f32; 4]) -> Self {
+        Self { mean, dy_scale, x_scale, shift }
     }
 
     #[inline(always)]

@@ -1,130 +1,81 @@
 //! The elementwise halves of the passes over rows, with coefficients for each column.
 
-use crate::coefficients::{Affine, Gradient};
 use crate::stream::{AHEAD, prefetch, writing};
 
 /// Columns whose coefficients stay in the first-level cache while rows pass by.
 const TILE: usize = 1024;
 
-/// [`Affine`] for each column of a row.
-#[derive(Default)]
-pub(crate) struct Affines {
-    mean: Vec<f32>,
-    scale: Vec<f32>,
-    shift: Vec<f32>,
+/// `K` coefficients for each column of a row.
+pub(crate) struct Columns<const K: usize> {
+    coefficients: [Vec<f32>; K],
 }
 
-impl Affines {
-    pub(crate) fn new(columns: impl Iterator<Item = Affine>) -> Self {
-        let mut all = Self::default();
-        for Affine { mean, scale, shift } in columns {
-            all.mean.push(mean);
-            all.scale.push(scale);
-            all.shift.push(shift);
+impl<const K: usize> Columns<K> {
+    pub(crate) fn new(columns: impl Iterator<Item = [f32; K]>) -> Self {
+        let mut coefficients = [(); K].map(|()| Vec::new());
+        for column in columns {
+            for (all, one) in coefficients.iter_mut().zip(column) {
+                all.push(one);
+            }
         }
-        all
+        Self { coefficients }
     }
 
-    /// `y = affine(x)`; both start with a row and may end within one. `y` is `streamed` or not.
-    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], streamed: bool) {
-        let width = self.mean.len();
+    /// Writes `f` of a column's coefficients and of the `inputs`; all start with a row and may end within one. `output` is
+    /// `streamed` or not.
+    pub(crate) fn write<const N: usize>(
+        &self,
+        inputs: [&[f32]; N],
+        output: &mut [f32],
+        streamed: bool,
+        f: impl Fn([f32; K], [f32; N]) -> f32 + Copy,
+    ) {
+        let width = self.coefficients.first().map_or(0, Vec::len);
         for from in (0..width).step_by(TILE) {
-            let rows = x.chunks(width).zip(y.chunks_mut(width));
+            let rows = output.chunks_mut(width).enumerate();
             writing(
                 streamed,
                 #[inline(always)]
                 |writer| {
-                    for (x, y) in rows {
-                        let to = x.len().min(from + TILE);
-                        if from < to {
-                            writer.write(
-                                &mut y[from..to],
-                                #[inline(always)]
-                                |range, y| {
-                                    let x = &x[from..to][range.clone()];
-                                    prefetch(x, AHEAD);
-                                    self.apply_row(from + range.start, x, y);
-                                },
-                            );
+                    for (row, output) in rows {
+                        let to = output.len().min(from + TILE);
+                        if from >= to {
+                            continue;
                         }
+                        let start = row * width;
+                        let inputs = inputs.map(|input| &input[start + from..start + to]);
+                        writer.write(
+                            &mut output[from..to],
+                            #[inline(always)]
+                            |range, output| {
+                                let inputs = inputs.map(|input| &input[range.clone()]);
+                                // Of two inputs the processor itself reads far enough ahead.
+                                if let [input] = inputs.as_slice() {
+                                    prefetch(input, AHEAD);
+                                }
+                                self.write_part(from + range.start, inputs, output, f);
+                            },
+                        );
                     }
                 },
             );
         }
     }
 
+    /// Part of a row, from the column `from` on.
     #[inline(always)]
-    fn apply_row(&self, from: usize, x: &[f32], y: &mut [f32]) {
-        let n = x.len();
-        let y = &mut y[..n];
-        let [mean, scale, shift] = [&self.mean, &self.scale, &self.shift].map(|v| &v[from..from + n]);
+    fn write_part<const N: usize>(
+        &self,
+        from: usize,
+        inputs: [&[f32]; N],
+        output: &mut [f32],
+        f: impl Fn([f32; K], [f32; N]) -> f32,
+    ) {
+        let n = output.len();
+        let inputs = inputs.map(|input| &input[..n]);
+        let coefficients: [&[f32]; K] = std::array::from_fn(|k| &self.coefficients[k][from..from + n]);
         for i in 0..n {
-            y[i] = Affine { mean: mean[i], scale: scale[i], shift: shift[i] }.apply(x[i]);
-        }
-    }
-}
-
-/// [`Gradient`] for each column of a row.
-#[derive(Default)]
-pub(crate) struct Gradients {
-    mean: Vec<f32>,
-    dy_scale: Vec<f32>,
-    x_scale: Vec<f32>,
-    shift: Vec<f32>,
-}
-
-impl Gradients {
-    pub(crate) fn new(columns: impl Iterator<Item = Gradient>) -> Self {
-        let mut all = Self::default();
-        for Gradient { mean, dy_scale, x_scale, shift } in columns {
-            all.mean.push(mean);
-            all.dy_scale.push(dy_scale);
-            all.x_scale.push(x_scale);
-            all.shift.push(shift);
-        }
-        all
-    }
-
-    /// `dx = gradient(x, dy)`; all start with a row and may end within one. `dx` is `streamed` or not.
-    pub(crate) fn apply(&self, x: &[f32], dy: &[f32], dx: &mut [f32], streamed: bool) {
-        let width = self.mean.len();
-        for from in (0..width).step_by(TILE) {
-            let rows = x.chunks(width).zip(dy.chunks(width)).zip(dx.chunks_mut(width));
-            writing(
-                streamed,
-                #[inline(always)]
-                |writer| {
-                    for ((x, dy), dx) in rows {
-                        let to = x.len().min(from + TILE);
-                        if from < to {
-                            let (x, dy) = (&x[from..to], &dy[from..to]);
-                            writer.write(
-                                &mut dx[from..to],
-                                #[inline(always)]
-                                |range, dx| {
-                                    let (x, dy) = (&x[range.clone()], &dy[range.clone()]);
-                                    prefetch(x, AHEAD);
-                                    prefetch(dy, AHEAD);
-                                    self.apply_row(from + range.start, x, dy, dx);
-                                },
-                            );
-                        }
-                    }
-                },
-            );
-        }
-    }
-
-    #[inline(always)]
-    fn apply_row(&self, from: usize, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let n = x.len();
-        let (dy, dx) = (&dy[..n], &mut dx[..n]);
-        let [mean, dy_scale, x_scale, shift] =
-            [&self.mean, &self.dy_scale, &self.x_scale, &self.shift].map(|v| &v[from..from + n]);
-        for i in 0..n {
-            let column =
-                Gradient { mean: mean[i], dy_scale: dy_scale[i], x_scale: x_scale[i], shift: shift[i] };
-            dx[i] = column.apply(x[i], dy[i]);
+            output[i] = f(coefficients.map(|all| all[i]), inputs.map(|input| input[i]));
         }
     }
 }
@@ -132,6 +83,7 @@ impl Gradients {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coefficients::{Affine, Gradient};
 
     #[test]
     fn streamed_rows_are_those_of_ordinary_stores() {
@@ -140,19 +92,15 @@ mod tests {
             let value = |i: usize| (i * 7919 % 1000) as f32 / 500.0 - 1.0;
             let [mean, scale, shift] = [1, 2, 3].map(|part| move |i: usize| value(31 * i + part));
             let (x, dy): (Vec<_>, Vec<_>) = (0..length).map(|i| (value(i), value(3 * i))).unzip();
-            let affines =
-                Affines::new((0..width).map(|i| Affine { mean: mean(i), scale: scale(i), shift: shift(i) }));
-            let gradients = Gradients::new((0..width).map(|i| Gradient {
-                mean: mean(i),
-                dy_scale: value(i),
-                x_scale: scale(i),
-                shift: shift(i),
-            }));
+            let affines = Columns::new((0..width).map(|i| [mean(i), scale(i), shift(i)]));
+            let gradients = Columns::new((0..width).map(|i| [mean(i), value(i), scale(i), shift(i)]));
             for start in 0..4 {
                 let [ordinary, streamed] = [false, true].map(|streamed| {
                     let [mut y, mut dx] = [(); 2].map(|()| vec![f32::NAN; start + length]);
-                    affines.apply(&x, &mut y[start..], streamed);
-                    gradients.apply(&x, &dy, &mut dx[start..], streamed);
+                    affines.write([&x], &mut y[start..], streamed, |parts, [x]| Affine::of(parts).apply(x));
+                    gradients.write([&x, &dy], &mut dx[start..], streamed, |parts, [x, dy]| {
+                        Gradient::of(parts).apply(x, dy)
+                    });
                     (y.split_off(start), dx.split_off(start))
                 });
                 assert_eq!(ordinary, streamed, "rows of {width} from {start}");

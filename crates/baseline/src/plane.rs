@@ -122,8 +122,6 @@ pub(crate) fn apply_gradient<'a>(
                         #[inline(always)]
                         |range, dx| {
                             let (x, dy) = (&x[range.clone()], &dy[range]);
-                            prefetch(x, AHEAD);
-                            prefetch(dy, AHEAD);
                             for_lanes(x, dy, dx, |x, dy| gradient.apply(x, dy));
                         },
                     );
@@ -160,13 +158,15 @@ fn for_lanes(a: &[f32], b: &[f32], output: &mut [f32], f: impl Fn(f32, f32) -> f
 }
 
 /// Runs `add` for each whole group of lanes of `a` and `b`, with a factor of 1, and for the last values,
-/// with a factor of 0 for those that were there before. (If these are not finite, so are the sums.)
+/// with a factor of 0 for those that were there before. (If these are not finite, so are the sums.) `ahead` asks for values
+/// of `a` before they are needed; from two inputs the processor itself reads far enough ahead.
 #[inline(always)]
-fn by_lanes(a: &[f32], b: &[f32], mut add: impl FnMut(usize, f32, f32, f32)) {
+fn by_lanes(a: &[f32], b: &[f32], ahead: bool, mut add: impl FnMut(usize, f32, f32, f32)) {
     let (chunks, rest) = a.as_chunks::<LANES>();
     for (a, b) in chunks.iter().zip(b.as_chunks::<LANES>().0) {
-        prefetch(a, AHEAD);
-        prefetch(b, AHEAD);
+        if ahead {
+            prefetch(a, AHEAD);
+        }
         for lane in 0..LANES {
             add(lane, a[lane], b[lane], 1.0);
         }
@@ -202,7 +202,7 @@ impl MomentsBlock {
             self.shift = typical(values);
         }
         let (mut sums, mut squares, shift) = (self.sums, self.squares, self.shift);
-        by_lanes(values, values, |lane, value, _, factor| {
+        by_lanes(values, values, true, |lane, value, _, factor| {
             let delta = (value - shift) * factor;
             sums[lane] += delta;
             squares[lane] += delta * delta;
@@ -234,7 +234,7 @@ impl GradSumsBlock {
     #[inline(always)]
     fn add(&mut self, x: &[f32], dy: &[f32], mean: f32) {
         let (mut dys, mut products) = (self.dys, self.products);
-        by_lanes(x, dy, |lane, x, dy, factor| {
+        by_lanes(x, dy, false, |lane, x, dy, factor| {
             let dy = dy * factor;
             dys[lane] += dy;
             products[lane] += dy * (x - mean);
@@ -256,9 +256,18 @@ impl GradSumsBlock {
 fn typical(values: &[f32]) -> f32 {
     let sample = &values[..values.len().min(SAMPLE)];
     let Some(&first) = sample.first() else { return 0.0 };
+    let (chunks, rest) = sample.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
-    by_lanes(sample, sample, |lane, value, _, factor| lanes[lane] += (value - first) * factor);
-    first + total(lanes) / sample.len() as f32
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] += chunk[lane] - first;
+        }
+    }
+    for (sum, value) in lanes.iter_mut().zip(rest) {
+        *sum += value - first;
+    }
+    // In memory, they are added up as vectors.
+    first + total(std::hint::black_box(lanes)) / sample.len() as f32
 }
 
 /// The sum of all lanes.

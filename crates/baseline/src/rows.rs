@@ -12,7 +12,7 @@ use wgpu_batchnorm::{Layout, Shape};
 
 use crate::coefficients::{Affine, GradSums, Gradient};
 use crate::columns::{self, ColumnGradSums, ColumnMoments, Window};
-use crate::elementwise::{Affines, Gradients};
+use crate::elementwise::Columns;
 use crate::moments::Moments;
 use crate::stream;
 
@@ -25,10 +25,6 @@ const TILE: usize = 1024;
 /// Parts that a tensor is cut into, about, and the least and the most values of a part.
 const PARTS: usize = 32;
 const PART_VALUES: RangeInclusive<usize> = 1 << 14..=1 << 18;
-
-/// Tensors of at least this many values are far from the processor: asking ahead for rows costs less than
-/// waiting for them.
-const FAR: usize = 8 << 20;
 
 /// How a tensor is taken as rows.
 pub(crate) struct Rows {
@@ -70,10 +66,12 @@ impl Rows {
 
     /// `y = affine(x)`, with one of `affines` for each channel.
     pub(crate) fn normalize(&self, x: &[f32], affines: &[Affine], y: &mut [f32]) {
-        let columns = Affines::new(self.columns().map(|channel| affines[channel]));
+        let columns = Columns::new(self.columns().map(|channel| affines[channel].parts()));
         let length = self.part_length();
         let streamed = stream::suits(y);
-        y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| columns.apply(x, y, streamed));
+        y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| {
+            columns.write([x], y, streamed, |parts, [x]| Affine::of(parts).apply(x));
+        });
     }
 
     /// Writes dx; `gradient` gives a channel's coefficients. Returns the sums.
@@ -87,12 +85,14 @@ impl Rows {
     ) -> Vec<GradSums> {
         let sums = self.gradient_sums(x, dy, mean);
         let gradients: Vec<_> = sums.iter().enumerate().map(|(c, &sums)| gradient(c, sums)).collect();
-        let columns = Gradients::new(self.columns().map(|channel| gradients[channel]));
+        let columns = Columns::new(self.columns().map(|channel| gradients[channel].parts()));
         let length = self.part_length();
         let streamed = stream::suits(dx);
-        dx.par_chunks_mut(length)
-            .zip(x.par_chunks(length).zip(dy.par_chunks(length)))
-            .for_each(|(dx, (x, dy))| columns.apply(x, dy, dx, streamed));
+        dx.par_chunks_mut(length).zip(x.par_chunks(length).zip(dy.par_chunks(length))).for_each(
+            |(dx, (x, dy))| {
+                columns.write([x, dy], dx, streamed, |parts, [x, dy]| Gradient::of(parts).apply(x, dy));
+            },
+        );
         sums
     }
 
@@ -166,7 +166,7 @@ impl Rows {
     }
 
     fn window<'a>(&self, whole: &'a [f32], part: Range<usize>, from: usize, width: usize) -> Window<'a> {
-        Window { rows: &whole[part], stride: self.width, from, width, far: whole.len() >= FAR }
+        Window { rows: &whole[part], stride: self.width, from, width }
     }
 
     /// Runs `task` for each window of the whole rows, given as the range of its rows, its first column
