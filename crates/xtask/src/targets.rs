@@ -1,12 +1,14 @@
 //! `cargo xtask targets`: what the project promises of its speed, measured on this machine.
 
+mod verdict;
+
 use crate::{adapter, cargo};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use wgpu_batchnorm_report::geometric_mean;
+use verdict::{Bound, Verdict, number, of_burn, of_copies, of_the_baseline, of_tune};
 
 /// Measure what the project promises of its speed, and say which promises hold on this machine.
 ///
@@ -23,9 +25,6 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
-
-const PASSES: [&str; 2] = ["forward", "backward"];
-const LAYOUTS: [&str; 2] = ["channels-first", "channels-last"];
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let program = cargo::build_program(&["build", "--release", "-p", "wgpu-batchnorm-cli"])?;
@@ -44,14 +43,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bench
     };
     let first = json_of(&mut bench(), "batchnorm-1.json")?;
-    let pytorch = arguments.python.as_ref().map(|python| {
-        let mut script = Command::new(python);
+    let mut pytorch = Vec::new();
+    for memory in arguments.python.iter().flat_map(|_| Memory::ALL) {
+        let mut script = Command::new(arguments.python.as_ref().context("no Python")?);
         script.current_dir(cargo::ROOT).args(["benches/peers/pytorch.py", "--device", "cpu"]);
-        // The baseline reuses its output: so that PyTorch's memory is not new in each step either.
-        script.env("MALLOC_MMAP_THRESHOLD_", "4000000000").env("MALLOC_TRIM_THRESHOLD_", "8000000000");
-        json_of(script.args(["--threads", &cpu_threads(&first)?]), "pytorch.json")
-    });
-    let pytorch = pytorch.transpose()?;
+        script.envs(memory.environment().iter().copied()).args(["--threads", &cpu_threads(&first)?]);
+        pytorch.push((memory, json_of(&mut script, memory.file())?));
+    }
     // More repetitions take it ten minutes and more on a software adapter.
     let burn = json_of(Command::new(&burn).args(["--shapes", "quick", "--repetitions", "5"]), "burn.json")?;
     let ours = [first, json_of(&mut bench(), "batchnorm-2.json")?];
@@ -63,8 +61,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     let mut verdicts = of_burn(&ours, &burn)?;
     verdicts.extend(of_copies(&ours)?);
-    if let Some(pytorch) = &pytorch {
-        verdicts.extend(of_the_baseline(&ours, pytorch)?);
+    for (memory, pytorch) in &pytorch {
+        verdicts.extend(of_the_baseline(&ours, pytorch, *memory)?);
     }
     verdicts.push(of_tune(&tuned)?);
     for (name, most) in [("one_layer", 15.0), ("resnet50", 1000.0)] {
@@ -79,175 +77,53 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for verdict in &verdicts {
         println!("{verdict}");
     }
-    if pytorch.is_none() {
+    if pytorch.is_empty() {
         println!("not measured: the CPU baseline beside PyTorch, which --python gives");
     }
     println!("the files are in {}", folder.display());
     Ok(if verdicts.iter().all(Verdict::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What a promise asks for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
+/// Where PyTorch's results lie. The baseline writes to memory that its caller keeps.
+#[derive(Clone, Copy, Debug)]
+enum Memory {
+    /// As PyTorch comes: a large result is in memory that the system has to hand out anew.
+    New,
+    /// Told to keep what it has had, so that both sides only compute.
+    Kept,
 }
 
-/// A promise, and what was measured.
-#[derive(Debug)]
-struct Verdict {
-    what: String,
-    measured: f64,
-    bound: Bound,
-}
+impl Memory {
+    const ALL: [Self; 2] = [Self::New, Self::Kept];
 
-impl Verdict {
-    fn is_met(&self) -> bool {
-        match self.bound {
-            Bound::AtLeast(least) => self.measured >= least,
-            Bound::AtMost(most) => self.measured <= most,
-        }
-    }
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { what, measured, bound } = self;
-        let bound = match bound {
-            Bound::AtLeast(least) => format!("at least {least}"),
-            Bound::AtMost(most) => format!("at most {most}"),
-        };
-        let verdict = if self.is_met() { "met" } else { "MISSED" };
-        write!(f, "{verdict:<7} {what:<60} {measured:>8.2}, {bound}")
-    }
-}
-
-/// How many times as long burn takes, which has channels first alone.
-fn of_burn(ours: &[Value], burn: &Value) -> anyhow::Result<Vec<Verdict>> {
-    let mut verdicts = Vec::new();
-    for (pass, least) in PASSES.into_iter().zip([15.0, 18.0]) {
-        for layout in LAYOUTS {
-            let mut ratios = Vec::new();
-            for row in rows(ours, layout, pass) {
-                let sizes = channels_first(row)?;
-                let same = |other: &&Value| other["shape"] == sizes && other["pass"] == pass;
-                let other = list(burn, "rows")?.iter().find(same);
-                let other = other.with_context(|| format!("burn has no row for {} {pass}", row["shape"]))?;
-                ratios.push(number(other, "/median_ms")? / number(row, "/time/median_ms")?);
-            }
-            ensure!(!ratios.is_empty(), "batchnorm bench has no row for {layout} {pass}");
-            let what = format!("burn's time over ours, {pass} {layout}, geometric mean");
-            verdicts.push(Verdict { what, measured: geometric_mean(&ratios), bound: Bound::AtLeast(least) });
-        }
-    }
-    Ok(verdicts)
-}
-
-/// The least share of a copy's bandwidth, over all shapes: of 3 moves forward and 5 backward, but of 2 and 3 channels first
-/// on a graphics processor, where only tensors of 50 MB and more count.
-fn of_copies(ours: &[Value]) -> anyhow::Result<Vec<Verdict>> {
-    let is_cpu = ours.iter().all(|record| record["adapter"]["kind"] == "CPU");
-    let mut verdicts = Vec::new();
-    for (layout, pass) in LAYOUTS.into_iter().flat_map(|layout| PASSES.map(|pass| (layout, pass))) {
-        let (moves, least) = match (is_cpu, layout == "channels-first", pass == "forward") {
-            (true, _, true) => (3.0, 50.0),
-            (true, _, false) => (5.0, 50.0),
-            (false, true, true) => (2.0, 75.0),
-            (false, true, false) => (3.0, 75.0),
-            (false, false, true) => (3.0, 90.0),
-            (false, false, false) => (5.0, 90.0),
-        };
-        let mut shares: Vec<(&Value, Vec<f64>)> = Vec::new();
-        for record in ours {
-            let record = std::slice::from_ref(record);
-            for row in rows(record, layout, pass).filter(|row| is_cpu || is_large(row)) {
-                let copy = rows(record, layout, "copy").find(|copy| copy["sizes"] == row["sizes"]);
-                let copy = copy.with_context(|| format!("no copy of {} {layout}", row["shape"]))?;
-                let share =
-                    100.0 * number(copy, "/time/median_ms")? / 2.0 * moves / number(row, "/time/median_ms")?;
-                match shares.iter_mut().find(|(sizes, _)| *sizes == &row["sizes"]) {
-                    Some((_, of_shape)) => of_shape.push(share),
-                    None => shares.push((&row["sizes"], vec![share])),
-                }
+    /// What tells glibc so.
+    fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::New => &[],
+            Self::Kept => {
+                &[("MALLOC_MMAP_THRESHOLD_", "4000000000"), ("MALLOC_TRIM_THRESHOLD_", "8000000000")]
             }
         }
-        let least_share = shares.iter().map(|(_, of_shape)| geometric_mean(of_shape)).min_by(f64::total_cmp);
-        let measured = least_share.with_context(|| format!("no shape counts for {layout} {pass}"))?;
-        let what = format!("% of a copy's bandwidth for {moves} moves, {pass} {layout}");
-        verdicts.push(Verdict { what, measured, bound: Bound::AtLeast(least) });
     }
-    Ok(verdicts)
-}
 
-/// How many times as long as the CPU baseline PyTorch takes for large tensors, in its fastest mode.
-fn of_the_baseline(ours: &[Value], pytorch: &Value) -> anyhow::Result<Vec<Verdict>> {
-    let mut verdicts = Vec::new();
-    for (pass, least) in PASSES.into_iter().zip([2.0, 1.4]) {
-        for layout in LAYOUTS {
-            let mut ratios = Vec::new();
-            for row in rows(ours, layout, pass).filter(|row| is_large(row)) {
-                let sizes = channels_first(row)?;
-                let mut fastest = f64::INFINITY;
-                for other in list(pytorch, "rows")? {
-                    let same_layout = other["layout"] == layout.replace('-', "_");
-                    if same_layout && other["shape"] == sizes && other["pass"] == pass {
-                        fastest = fastest.min(number(other, "/median_ms")?);
-                    }
-                }
-                ratios.push(fastest / number(row, "/cpu/median_ms")?);
-            }
-            let measured = geometric_mean(&ratios);
-            ensure!(!ratios.is_empty() && measured.is_finite(), "no large row of both for {layout} {pass}");
-            let what =
-                format!("PyTorch's time over the CPU baseline's, both in memory they keep, {pass} {layout}");
-            verdicts.push(Verdict { what, measured, bound: Bound::AtLeast(least) });
+    fn file(self) -> &'static str {
+        match self {
+            Self::New => "pytorch.json",
+            Self::Kept => "pytorch-kept.json",
         }
     }
-    Ok(verdicts)
-}
 
-/// How many times as long as the best of the candidates the chosen plan takes, at worst.
-fn of_tune(tuned: &Value) -> anyhow::Result<Verdict> {
-    let mut measured = f64::NEG_INFINITY;
-    for pass in list(tuned, "tuned")? {
-        measured = measured.max(number(pass, "/of_best")?);
+    fn said(self) -> &'static str {
+        match self {
+            Self::New => "as it comes",
+            Self::Kept => "in memory it keeps",
+        }
     }
-    ensure!(measured.is_finite(), "batchnorm tune has measured nothing");
-    let what = "the chosen plan's time over the best candidate's, at worst".to_owned();
-    Ok(Verdict { what, measured, bound: Bound::AtMost(1.15) })
-}
-
-fn rows<'a>(records: &'a [Value], layout: &'a str, pass: &'a str) -> impl Iterator<Item = &'a Value> {
-    let all = records.iter().filter_map(|record| record["rows"].as_array()).flatten();
-    all.filter(move |row| row["layout"] == layout && row["pass"] == pass)
-}
-
-/// N, C and the spatial sizes of one of our rows, whose sizes are in memory order: peers name shapes so whatever the layout.
-fn channels_first(row: &Value) -> anyhow::Result<Value> {
-    let mut sizes = list(row, "sizes")?.clone();
-    if row["layout"] == "channels-last" && sizes.len() > 2 {
-        sizes[1..].rotate_right(1);
-    }
-    Ok(sizes.into())
-}
-
-/// Whether a tensor is beyond what caches hold: 50 MB.
-fn is_large(row: &Value) -> bool {
-    let sizes = row["sizes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    4.0 * sizes.iter().filter_map(Value::as_f64).product::<f64>() >= 50e6
 }
 
 /// The threads of the CPU baseline, which its opponent is to have too.
 fn cpu_threads(record: &Value) -> anyhow::Result<String> {
     number(record, "/cpu_threads").map(|threads| threads.to_string())
-}
-
-fn list<'a>(value: &'a Value, name: &str) -> anyhow::Result<&'a Vec<Value>> {
-    value[name].as_array().with_context(|| format!("no list {name:?}"))
-}
-
-fn number(value: &Value, path: &str) -> anyhow::Result<f64> {
-    value.pointer(path).and_then(Value::as_f64).with_context(|| format!("no number {path} in {value}"))
 }
 
 fn read(file: &Path) -> anyhow::Result<Value> {
@@ -265,81 +141,4 @@ fn written(command: &mut Command, file: &Path) -> anyhow::Result<Value> {
     let status = adapter::with_runtime_folder(command).status();
     let status = status.with_context(|| format!("cannot run {}", program.display()))?;
     read(file).with_context(|| format!("{} ended with {status}", program.display()))
-}
-
-#[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn row(sizes: &[u64], layout: &str, pass: &str, ms: f64) -> Value {
-        json!({"sizes": sizes, "shape": "", "layout": layout, "pass": pass, "time": {"median_ms": ms},
-            "cpu": {"median_ms": ms / 2.0}})
-    }
-
-    /// Two rounds, the second twice as slow.
-    fn ours(kind: &str, sizes: [u64; 3]) -> [Value; 2] {
-        let [n, c, s] = sizes;
-        [1.0, 2.0].map(|slower| {
-            let rows: Vec<_> = LAYOUTS
-                .into_iter()
-                .zip([[n, c, s], [n, s, c]])
-                .flat_map(|(layout, sizes)| {
-                    [("copy", 2.0), ("forward", 4.0), ("backward", 8.0)]
-                        .map(|(pass, ms)| row(&sizes, layout, pass, slower * ms))
-                })
-                .collect();
-            json!({"adapter": {"kind": kind}, "cpu_threads": 2, "rows": rows})
-        })
-    }
-
-    fn measured(verdicts: &[Verdict]) -> Vec<(f64, bool)> {
-        verdicts.iter().map(|verdict| ((verdict.measured * 1e3).round() / 1e3, verdict.is_met())).collect()
-    }
-
-    #[test]
-    fn burn_is_compared_by_geometric_means() {
-        let burn = json!({"rows": [
-            {"shape": [2, 3, 5], "pass": "forward", "median_ms": 100.0},
-            {"shape": [2, 3, 5], "pass": "backward", "median_ms": 200.0},
-        ]});
-        // 25 and 12.5 times.
-        let verdicts = of_burn(&ours("CPU", [2, 3, 5]), &burn).expect("verdicts");
-        let expected = 12.5 * 2f64.sqrt();
-        assert_eq!(measured(&verdicts), [(17.678, true), (17.678, true), (17.678, false), (17.678, false)]);
-        assert!((expected - 17.678).abs() < 1e-3);
-        assert!(of_burn(&ours("CPU", [2, 5, 3]), &burn).is_err());
-    }
-
-    #[test]
-    fn shares_are_of_the_moves_that_the_kind_of_adapter_must_make() {
-        let verdicts = of_copies(&ours("CPU", [2, 3, 5])).expect("verdicts");
-        assert_eq!(measured(&verdicts), [(75.0, true), (62.5, true), (75.0, true), (62.5, true)]);
-        let verdicts = of_copies(&ours("discrete GPU", [4096, 16, 256])).expect("verdicts");
-        assert_eq!(measured(&verdicts), [(50.0, false), (37.5, false), (75.0, false), (62.5, false)]);
-        assert!(of_copies(&ours("discrete GPU", [2, 3, 5])).is_err());
-    }
-
-    #[test]
-    fn the_baseline_meets_the_fastest_mode() {
-        let other = |layout: &str, pass: &str, ms: f64| json!({"shape": [4096, 16, 256], "layout": layout, "pass": pass, "median_ms": ms});
-        let pytorch = json!({"rows": [
-            other("channels_first", "forward", 9.0), other("channels_first", "forward", 6.0),
-            other("channels_first", "backward", 6.0), other("channels_last", "forward", 8.0),
-            other("channels_last", "backward", 12.0),
-        ]});
-        let verdicts = of_the_baseline(&ours("CPU", [4096, 16, 256]), &pytorch).expect("verdicts");
-        assert_eq!(measured(&verdicts), [(2.121, true), (2.828, true), (1.061, false), (2.121, true)]);
-        assert!(of_the_baseline(&ours("CPU", [8, 8, 8]), &pytorch).is_err());
-        assert!(of_the_baseline(&ours("CPU", [4096, 16, 256]), &json!({"rows": []})).is_err());
-    }
-
-    #[test]
-    fn the_worst_choice_counts() {
-        let tuned = |ratios: &[f64]| json!({"tuned": ratios.iter().map(|of_best| json!({"of_best": of_best})).collect::<Vec<_>>()});
-        assert_eq!(measured(&[of_tune(&tuned(&[1.0, 1.2])).expect("a verdict")]), [(1.2, false)]);
-        assert_eq!(measured(&[of_tune(&tuned(&[1.0, 1.1])).expect("a verdict")]), [(1.1, true)]);
-        assert!(of_tune(&tuned(&[])).is_err());
-    }
 }
