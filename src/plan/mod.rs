@@ -17,6 +17,7 @@ mod tests;
 mod tile;
 mod traits;
 mod view;
+mod wishes;
 mod work;
 
 pub use error::PlanError;

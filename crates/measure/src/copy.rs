@@ -2,9 +2,12 @@
 
 use wgpu_batchnorm::{BufferRange, Context, wgpu};
 
+/// Bytes of the longest vector: what is shorter is not copied.
+pub const LEAST_BYTES: u64 = 32;
+
 /// What a vector is, and its bytes. Software adapters take as long for 64 bits as for 32.
 const VECTORS: [(&str, u64); 1] = [("vec4<f32>", 16)];
-const LONG_VECTORS: [(&str, u64); 2] = [("vec2<u64>", 16), ("vec4<u64>", 32)];
+const LONG_VECTORS: [(&str, u64); 2] = [("vec2<u64>", 16), ("vec4<u64>", LEAST_BYTES)];
 
 /// The variants of the copy kernel, compiled.
 pub struct Copier {

@@ -44,8 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let first = json_of(&mut bench(), "batchnorm-1.json")?;
     let mut pytorch = Vec::new();
-    for memory in arguments.python.iter().flat_map(|_| Memory::ALL) {
-        let mut script = Command::new(arguments.python.as_ref().context("no Python")?);
+    for memory in Memory::ALL {
+        let Some(python) = &arguments.python else { break };
+        let mut script = Command::new(python);
         script.current_dir(cargo::ROOT).args(["benches/peers/pytorch.py", "--device", "cpu"]);
         script.envs(memory.environment().iter().copied()).args(["--threads", &cpu_threads(&first)?]);
         pytorch.push((memory, json_of(&mut script, memory.file())?));

@@ -18,7 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Instant;
 use wgpu_batchnorm::{BoundOperation, Context, Layout, Plan, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
-use wgpu_batchnorm_measure::copy::Copier;
+use wgpu_batchnorm_measure::copy::{Copier, LEAST_BYTES};
 use wgpu_batchnorm_measure::timer::Timer;
 use wgpu_batchnorm_report::Summary;
 
@@ -85,7 +85,7 @@ impl Bench<'_> {
     ) -> anyhow::Result<Measured> {
         let sizes = shape.in_layout(layout)?;
         let elements = sizes.elements();
-        let least = 32 / config.dtype().bytes() as usize;
+        let least = LEAST_BYTES as usize / config.dtype().bytes() as usize;
         anyhow::ensure!(
             elements >= least,
             "{shape} has {elements} elements, expected at least {least}: a vector to copy"
