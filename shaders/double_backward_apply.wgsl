@@ -2,12 +2,6 @@
 // slot second_order/. x, dy, ddx, grad_dy, grad_x: the part's vectors; coefficients: planes of
 // double_backward_finalize. Dispatch: one workgroup a tile.
 fn run(place: Place, lane: u32) {
-    for (var strip = 0u; strip < STRIPS; strip++) { // unroll if one
-        second_apply_tile(strip_of(place, strip));
-    }
-}
-
-fn second_apply_tile(place: Place) {
     let a = affine_of(place);
     let inv_std_held = held(INV_STD, place);
     let means = second_held_of(place);

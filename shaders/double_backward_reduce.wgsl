@@ -2,10 +2,7 @@
 // x, dy, ddx: the part's vectors; saved: planes of finalize; records: planes of C, see records.wgsl.
 // Dispatch: one workgroup a tile. Every lane takes the sums of UNROLL loads at a time, relative to their means.
 fn run(place: Place, lane: u32) {
-    for (var strip = 0u; strip < STRIPS; strip++) { // unroll if one
-        let there = strip_of(place, strip);
-        leave_record(second_sums_of_tile(there), there, lane);
-    }
+    leave_record(second_sums_of_tile(place), place, lane);
 }
 
 fn second_sums_of_tile(place: Place) -> DoubleGradSums {

@@ -23,7 +23,8 @@ struct Params {
     first_group: u32,       // groups before the first one of these
     all_groups: u32,        // of the batch
     group_stride: u32,      // vectors from one group to the next
-    // Odd rows, where base and sample_stride count elements, and row_length the vectors that have some of a row.
+    // Odd rows, where base and sample_stride count elements, and row_length the vectors that have some of a row, or
+    // that begin in one (layout/straddling_rows.wgsl).
     row_elements: u32,      // of a whole row
     part_row_elements: u32, // of what the part has of a row
     step_samples: u32,      // samples from one load of a lane to its next, without a wrap

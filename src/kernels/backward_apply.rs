@@ -5,12 +5,12 @@ use super::Step;
 use super::backward_reduce::add_epilogue;
 use crate::elementwise::Activation;
 use crate::mode::Source;
-use crate::plan::{Dispatch, Kernel, Pass, Problem, Wanted, Work};
+use crate::plan::{Coefficients, Dispatch, Kernel, Pass, Problem, Wanted, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
 pub(crate) fn backward_apply(problem: &Problem<'_>, pass: Pass, wanted: Wanted) -> Vec<Dispatch> {
-    let walk = problem.traverse(Work::Map);
+    let walk = problem.traverse(Work::Map(Coefficients::Few));
     let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &walk);
     problem.add_planes(&mut kernel, PLANES_COEFFICIENTS, Resource::Coefficients);
     add_epilogue(problem, &mut kernel, pass);
@@ -55,7 +55,7 @@ pub(super) fn add_gradients_of_tensors(problem: &Problem<'_>, kernel: &mut Kerne
 
 /// dx of the batch's mean and variance themselves: the same formula without a dy.
 pub(crate) fn moments_backward_apply(problem: &Problem<'_>) -> Vec<Dispatch> {
-    let walk = problem.traverse(Work::Map);
+    let walk = problem.traverse(Work::Map(Coefficients::Few));
     let mut kernel = problem.tensor_kernel(Step::BackwardApply, BACKWARD_APPLY, &walk);
     problem.add_planes(&mut kernel, PLANES_COEFFICIENTS, Resource::Coefficients);
     problem.add_activation(&mut kernel);

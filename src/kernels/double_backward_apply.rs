@@ -2,12 +2,12 @@
 
 use super::Step;
 use crate::mode::Source;
-use crate::plan::{Dispatch, Problem, Work};
+use crate::plan::{Coefficients, Dispatch, Problem, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
 pub(crate) fn double_backward_apply(problem: &Problem<'_>, source: Source) -> Vec<Dispatch> {
-    let walk = problem.traverse(Work::Map);
+    let walk = problem.traverse(Work::Map(Coefficients::Many));
     let step = Step::DoubleBackwardApply;
     let mut kernel = problem.tensor_kernel(step, DOUBLE_BACKWARD_APPLY, &walk);
     problem.add_planes(&mut kernel, PLANES_SECOND, Resource::Coefficients);

@@ -1,13 +1,13 @@
 //! `normalize`: y = activation(γ·x̂ + β + residual).
 
 use super::Step;
-use crate::plan::{Dispatch, Kernel, Pass, Problem, Work};
+use crate::plan::{Coefficients, Dispatch, Kernel, Pass, Problem, Work};
 use crate::resource::Resource;
 use crate::shader::parts::*;
 
 /// `in_place`: y takes the place of x.
 pub(crate) fn normalize(problem: &Problem<'_>, pass: Pass, in_place: bool) -> Vec<Dispatch> {
-    let walk = problem.traverse(Work::Map);
+    let walk = problem.traverse(Work::Map(Coefficients::Few));
     let mut kernel = problem.tensor_kernel(Step::Normalize, NORMALIZE, &walk);
     problem.add_planes(&mut kernel, PLANES_SAVED, Resource::Saved);
     add_normalization(problem, &mut kernel, pass, in_place);

@@ -27,7 +27,7 @@ pub(crate) use problem::{Problem, Records, Run, Walk};
 pub use schedule::{Schedule, Traversal, Unsuited};
 pub(crate) use tile::Tile;
 pub use traits::{DeviceKind, DeviceTraits};
-pub(crate) use work::{Kept, Monoid, Whole, Work};
+pub(crate) use work::{Coefficients, Kept, Monoid, Whole, Work};
 
 use crate::elementwise::Activation;
 use crate::kernels::Step;

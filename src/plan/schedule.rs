@@ -51,13 +51,14 @@ pub struct Schedule {
     /// How training passes go over the tensors. Passes without a choice (with held statistics, statistics alone,
     /// synchronized ones) have [`Traversal::Split`] whatever is said here.
     pub traversal: Option<Traversal>,
-    /// Invocations of a workgroup; rounded down to a power of two that the device allows.
+    /// Invocations of a workgroup; rounded down to a power of two that the device allows. Where nothing is said, an invocation
+    /// of a CPU adapter may have several channels that come last, with which a given number here does away.
     pub workgroup: Option<u32>,
     /// Elements of a load, as far as the type and the shape allow: 4, 2 or 1. A load of 32-bit elements may then bring
     /// some of the next row; if nothing is said, it does on CPU adapters in long odd rows.
     pub width: Option<u32>,
     /// Loads that an invocation has in flight, as far as there is work for them. Resident kernels take as many
-    /// as they have to keep.
+    /// as they have to keep; where an invocation has several channels and writes, nothing said means one.
     pub unroll: Option<u32>,
     /// The most workgroups of a dispatch over the tensors: what makes it more or fewer splits.
     pub tiles: Option<u64>,

@@ -59,7 +59,7 @@ impl Tile {
         let Some(part) = parts.iter().max_by_key(|part| part.size) else { return tile };
         tile.strips = wishes.strips(view, parts);
         // What lies side by side is read and written before what lies behind it.
-        if tile.strips > 1 && work == Work::Map && schedule.unroll.is_none() {
+        if tile.strips > 1 && matches!(work, Work::Map(_)) && schedule.unroll.is_none() {
             tile.unroll = 1;
         }
         let (channels, positions) = (view.lane_channels_of(part), view.positions_of(part).0);
@@ -91,7 +91,7 @@ impl Tile {
         let splits = match work {
             // Each tile that is written merges all of its channel's records.
             Work::Pipelined(_) => splits.min(MOST_MERGED_ALONE),
-            Work::Map if !side_by_side => {
+            Work::Map(_) if !side_by_side => {
                 splits.max(positions.div_ceil(MOST_ROWS * view.row_length_of(part)))
             }
             _ => splits,

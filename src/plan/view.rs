@@ -137,7 +137,7 @@ impl View {
         match work {
             Work::Reduce(_) if odd => Self { width, ..self },
             // A load has elements of two rows at most, and both are of one group.
-            Work::Map if odd && !self.mask && self.groups() == 1 => {
+            Work::Map(_) if odd && !self.mask && self.groups() == 1 => {
                 let straddling = Self { form: Form::StraddlingRows, width, ..self };
                 let applies = self.row >= straddling.vector() && elements.is_multiple_of(straddling.vector());
                 if applies { straddling } else { self }
@@ -286,7 +286,7 @@ impl View {
     }
 
     /// Vectors of a part that lie side by side, along one channel or along the channels. With odd rows it is the most
-    /// vectors that have elements of a row, wherever it begins.
+    /// vectors that have elements of a row, or that begin in one, wherever the row begins.
     pub(crate) fn row_length_of(&self, part: &Part) -> u64 {
         let columns = part.columns.end - part.columns.start;
         match self.form {

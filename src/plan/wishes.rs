@@ -5,7 +5,7 @@ use super::schedule::Schedule;
 use super::tile::pow2_at_least;
 use super::traits::DeviceKind;
 use super::view::View;
-use super::work::{Monoid, Work};
+use super::work::{Coefficients, Monoid, Work};
 
 /// Copies of a loop's body: more only make shaders that take long to compile.
 pub(super) const MOST_UNROLLED: u32 = 64;
@@ -32,24 +32,26 @@ pub(super) struct Wishes {
 impl Wishes {
     pub(super) fn of(kind: DeviceKind, work: Work, width: u32, schedule: &Schedule) -> Self {
         let widest = match (kind, work) {
-            (DeviceKind::Cpu, Work::Reduce(_) | Work::Map | Work::Pipelined(_)) => 32,
+            (DeviceKind::Cpu, Work::Reduce(_) | Work::Map(_) | Work::Pipelined(_)) => 32,
             _ => 0,
         };
         let (workgroup, unroll, least_tiles, most_tiles) = match (kind, work) {
             (DeviceKind::Gpu, Work::Reduce(_)) => (256, 8, 1024, 2048),
-            (DeviceKind::Gpu, Work::Map) => (256, 4, 1024, u64::MAX),
+            (DeviceKind::Gpu, Work::Map(_)) => (256, 4, 1024, u64::MAX),
             (DeviceKind::Gpu, Work::Pipelined(_)) => (256, 4, 256, 2048),
             (DeviceKind::Gpu, Work::Whole(_)) => (256, 4, 0, u64::MAX),
             // A block's moments are merged with those before it, which costs as much as some values of the block.
             (DeviceKind::Cpu, Work::Reduce(Monoid::Moments)) if width == 1 => (8, 8, 64, 64),
             (DeviceKind::Cpu, Work::Reduce(_)) => (8, 4, 64, 64),
-            (DeviceKind::Cpu, Work::Map) => (8, 4, 64, 128),
+            (DeviceKind::Cpu, Work::Map(_)) => (8, 4, 64, 128),
             (DeviceKind::Cpu, Work::Pipelined(_)) => (8, 4, 64, 128),
             (DeviceKind::Cpu, Work::Whole(_)) => (8, 4, 0, u64::MAX),
         };
         // Lanes run one after the other, so that what a workgroup of many reads at first is not what lies side by side.
         let most_strips = match (kind, work) {
-            (DeviceKind::Cpu, Work::Reduce(_) | Work::Map) if schedule.workgroup.is_none() => MOST_STRIPS,
+            _ if schedule.workgroup.is_some() => 1,
+            (DeviceKind::Cpu, Work::Reduce(Monoid::Moments | Monoid::GradSums)) => MOST_STRIPS,
+            (DeviceKind::Cpu, Work::Map(Coefficients::Few)) => MOST_STRIPS,
             _ => 1,
         };
         Self {

@@ -8,11 +8,20 @@ pub(crate) enum Work {
     /// Leaves a record for each channel, group and split.
     Reduce(Monoid),
     /// Writes a tensor.
-    Map,
+    Map(Coefficients),
     /// Reduces some channels and writes others.
     Pipelined(Monoid),
     /// Has all values of a channel and group in one workgroup.
     Whole(Whole),
+}
+
+/// How many numbers of each channel a lane needs at once to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coefficients {
+    /// So few that it may hold those of several channels.
+    Few,
+    /// More than there are registers for several.
+    Many,
 }
 
 /// The work of a kernel whose workgroups have all values of their channels.
@@ -32,7 +41,7 @@ impl Work {
             Self::Reduce(monoid) | Self::Pipelined(monoid) | Self::Whole(Whole { monoid, .. }) => {
                 Some(monoid)
             }
-            Self::Map => None,
+            Self::Map(_) => None,
         }
     }
 }

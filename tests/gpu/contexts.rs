@@ -18,7 +18,7 @@ impl Contexts {
         Ok(Self { kind: context.traits().kind, idle: Mutex::new(vec![context]) })
     }
 
-    /// Runs a test. A context in which it panics is not lent again.
+    /// Runs a test. Of a software adapter, a context in which it panics is not lent again.
     pub(crate) fn lend(&self, test: impl FnOnce(&Context) -> Result<(), Failed>) -> Result<(), Failed> {
         let context = match self.kind {
             DeviceKind::Gpu => self.idle().first().cloned(),

@@ -9,6 +9,7 @@ use wgpu_batchnorm::{
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_step_of_each_mode", a_step_of_each_mode),
+    ("threads_share_a_context", threads_share_a_context),
     ("start_values", start_values),
     ("downloads_are_futures", downloads_are_futures),
     ("the_population_of_some_batches", the_population_of_some_batches),
@@ -41,6 +42,41 @@ fn a_step_of_each_mode(context: &Context) -> Result<(), Failed> {
             assert_eq!(vector(gradients.dbias)?, bias.then_some(expected.dbias));
             assert_eq!(layer.running_blocking()?, expected.running);
             assert_eq!(layer.batch_statistics_blocking()?, expected.statistics);
+        }
+    }
+    Ok(())
+}
+
+/// Its pipelines, plans and workspace too: two threads with layers of one shape and one with another give the bits that each
+/// gives alone.
+fn threads_share_a_context(context: &Context) -> Result<(), Failed> {
+    // Sizes of no other test, so that kernels are compiled while the threads run.
+    let setups = [[5, 11, 9], [5, 11, 9], [3, 22, 4]]
+        .map(|sizes| Setup::new(shape(&sizes, Layout::ChannelsFirst), 0.5, 2.0));
+    let shared = Context::from_device(context.device(), context.queue());
+    let train = |setup: &Setup| -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
+        let mut results = Vec::new();
+        let mut layer = Layer::new(&shared, setup.options)?;
+        layer.set_weight(&setup.weight)?;
+        layer.set_bias(&setup.bias)?;
+        for _ in 0..8 {
+            let x = Tensor::upload(&shared, setup.shape, &setup.x)?;
+            let dy = Tensor::upload(&shared, setup.shape, &setup.dy)?;
+            let y = layer.submit_forward(Mode::TRAINING, &x)?;
+            let gradients = layer.submit_backward(&x, &dy)?;
+            results.push((y.download_blocking()?, gradients.dx.download_blocking()?));
+        }
+        Ok(results)
+    };
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = setups.iter().map(|setup| scope.spawn(|| train(setup))).collect();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    for (setup, results) in setups.iter().zip(results) {
+        let alone = setup.run(context)?;
+        for (y, dx) in results.map_err(|_| "a thread panicked")?.map_err(|error| error.to_string())? {
+            assert_eq!(y, alone.y, "{}", setup.shape);
+            assert_eq!(dx, alone.dx, "{}", setup.shape);
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 use verdict::{Bound, Verdict, number, of_burn, of_copies, of_the_baseline, of_tune};
 
 /// Measure what the project promises of its speed, and say which promises hold on this machine.
@@ -35,7 +35,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         program.parent().and_then(|release| release.parent()).context("the program has no folder")?;
     let folder = arguments.out.clone().unwrap_or_else(|| target.join("targets").into_std_path_buf());
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let json_of = |command: &mut Command, name: &str| written(command, &folder.join(name));
+    let json_of = |command: &mut Command, name: &str| {
+        let (json, status) = written(command, &folder.join(name))?;
+        // The benchmark fails if its results are wrong: its times mean nothing then.
+        ensure!(status.success(), "{} ended with {status}", command.get_program().display());
+        Ok(json)
+    };
 
     let bench = || {
         let mut bench = Command::new(&program);
@@ -55,7 +60,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let burn = json_of(Command::new(&burn).args(["--shapes", "quick", "--repetitions", "5"]), "burn.json")?;
     let ours = [first, json_of(&mut bench(), "batchnorm-2.json")?];
     let mut tune = Command::new(&program);
-    let tuned = json_of(tune.args(["tune", "--shapes", "quick", "--layout", "both"]), "tune.json")?;
+    tune.args(["tune", "--shapes", "quick", "--layout", "both"]);
+    // It fails if a choice is too slow, which is judged here.
+    let (tuned, _) = written(&mut tune, &folder.join("tune.json"))?;
     let status =
         adapter::with_runtime_folder(cargo::command().args(["bench", "--bench", "recording"])).status();
     ensure!(status.context("cannot run cargo bench")?.success(), "cargo bench --bench recording failed");
@@ -132,8 +139,9 @@ fn read(file: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))
 }
 
-/// What a command with `--json` leaves in `file`. It may fail for what it has measured, but not before it has written.
-fn written(command: &mut Command, file: &Path) -> anyhow::Result<Value> {
+/// What a command with `--json` leaves in `file`, and how it ended: it may fail for what it has measured, but not before it
+/// has written.
+fn written(command: &mut Command, file: &Path) -> anyhow::Result<(Value, ExitStatus)> {
     if file.exists() {
         fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
@@ -141,5 +149,6 @@ fn written(command: &mut Command, file: &Path) -> anyhow::Result<Value> {
     let program = command.get_program().to_owned();
     let status = adapter::with_runtime_folder(command).status();
     let status = status.with_context(|| format!("cannot run {}", program.display()))?;
-    read(file).with_context(|| format!("{} ended with {status}", program.display()))
+    let json = read(file).with_context(|| format!("{} ended with {status}", program.display()))?;
+    Ok((json, status))
 }

@@ -27,6 +27,28 @@ const BACKWARD: Operation = Operation::Backward {
 const DOUBLE: Operation =
     Operation::DoubleBackward { pass: PASS, ddweight: true, ddbias: true, grad_weight: true };
 
+const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
+
+/// The same without a mask, which keeps tensors from being taken as vectors that lie across rows.
+fn without_mask(operation: Operation) -> Operation {
+    let pass = Pass { mask: false, ..PASS };
+    match operation {
+        Operation::Forward { in_place, .. } => Operation::Forward { pass, in_place },
+        Operation::Backward { wanted, .. } => Operation::Backward { pass, wanted },
+        Operation::DoubleBackward { ddweight, ddbias, grad_weight, .. } => {
+            Operation::DoubleBackward { pass, ddweight, ddbias, grad_weight }
+        }
+        other => other,
+    }
+}
+
+/// The three passes, with and without a mask.
+fn passes() -> [Operation; 6] {
+    let masked = [TRAINING, BACKWARD, DOUBLE];
+    let [forward, backward, double] = masked.map(without_mask);
+    [TRAINING, BACKWARD, DOUBLE, forward, backward, double]
+}
+
 fn shape(sizes: &[usize], layout: Layout) -> Shape {
     Shape::new(sizes, layout).expect("a valid shape")
 }
@@ -267,14 +289,19 @@ fn check_coverage(shape: &Shape, options: &Options, plan: &Plan) {
         let mut visits = vec![[0u8; 2]; shape.elements()];
         let mut records = HashSet::new();
         let pipelined = matches!(step, Step::ForwardPipelined | Step::BackwardPipelined);
-        for dispatch in plan.dispatches.iter().filter(|dispatch| dispatch.step == step) {
+        let dispatches: Vec<_> = plan.dispatches.iter().filter(|dispatch| dispatch.step == step).collect();
+        for dispatch in &dispatches {
             let before = visits.clone();
+            // Without a mask, no kernel asks where in the whole tensor the positions of a part begin.
+            let masked = dispatch.pieces.iter().any(|piece| piece.resource == Resource::Mask);
+            let is_placed = masked || dispatches.len() == 1;
             walk(dispatch, options.dtype, |visit| {
                 let element = visit.element as usize;
                 visits[element][usize::from(visit.second)] += 1;
                 // What is written was reduced by a dispatch before.
                 assert!(!visit.second || before[element] == [1, 0], "{shape} {step:?} {visit:?}");
-                let found = (visit.channel, visit.group, visit.position);
+                let position = if is_placed { visit.position } else { expected[element].2 };
+                let found = (visit.channel, visit.group, position);
                 assert_eq!(expected[element], found, "{shape} {step:?} {visit:?}");
                 records.insert((visit.record, visit.channel));
             });
@@ -318,7 +345,9 @@ fn check_limits(shape: &Shape, dtype: Dtype, plan: &Plan, device: &DeviceTraits)
         };
         let workgroup_bytes = dispatch.tile.lanes() * lane_bytes;
         assert!(workgroup_bytes <= device.max_compute_workgroup_storage_size, "{context}");
-        // lavapipe leaves all loops of an invocation after 65,535 iterations.
+        // Neighbouring strips are reduced without waiting for each other's lanes.
+        assert!(dispatch.tile.strips == 1 || dispatch.tile.rows == 1, "{context}");
+        // lavapipe leaves all loops of an invocation after 65,535 iterations. Strips are not one of them: they are unrolled.
         let merges = dispatch.params.splits.div_ceil(dispatch.tile.rows);
         let loops = if is_over_tensors(dispatch) {
             u64::from(dispatch.tile.blocks)
@@ -438,7 +467,7 @@ proptest! {
     ) {
         let shape = shape(&in_layout(&[n, c, s], layout), layout);
         let device = DeviceTraits::webgpu_defaults(kind);
-        check_plans(&shape, dtype, ghost, &[TRAINING, BACKWARD, DOUBLE], &device);
+        check_plans(&shape, dtype, ghost, &passes(), &device);
         check_plans(&shape, dtype, ghost, &[TRAINING, BACKWARD], &with_many_bindings(device));
     }
 
@@ -451,7 +480,59 @@ proptest! {
         let shape = shape(&in_layout(&[n, c, s], layout), layout);
         // Smaller bindings cannot hold the records of so many parts.
         let device = with_many_bindings(tiny_device(kind, 8192, alignment));
-        check_plans(&shape, dtype, ghost, &[TRAINING, BACKWARD, DOUBLE], &device);
+        check_plans(&shape, dtype, ghost, &passes(), &device);
+    }
+}
+
+#[test]
+fn strips_and_vectors_across_rows_visit_each_element_once() {
+    let mut strips = HashSet::new();
+    let mut straddling = HashSet::new();
+    let schedules = [
+        Schedule::default(),
+        Schedule { tiles: Some(1), ..Schedule::default() },
+        Schedule { unroll: Some(2), ..Schedule::default() },
+        Schedule { width: Some(1), ..Schedule::default() },
+    ];
+    let cpu = DeviceTraits::webgpu_defaults(DeviceKind::Cpu);
+    for (layout, channels, spatial) in [
+        (Layout::ChannelsLast, 64, 9),
+        (Layout::ChannelsLast, 96, 25),
+        (Layout::ChannelsLast, 224, 5),
+        (Layout::ChannelsLast, 512, 1),
+        (Layout::ChannelsFirst, 12, 7),
+        (Layout::ChannelsFirst, 4, 19),
+    ] {
+        // In one part, and in several.
+        for device in [cpu.clone(), with_many_bindings(tiny_device(DeviceKind::Cpu, 32_768, 32))] {
+            for (samples, dtype) in [1, 4, 9].into_iter().flat_map(|n| DTYPES.map(|dtype| (n, dtype))) {
+                let shape = shape(&in_layout(&[samples, channels, spatial], layout), layout);
+                let options = Options { dtype, ..Options::new(channels) };
+                for (operation, schedule) in passes().into_iter().flat_map(|o| schedules.map(|s| (o, s))) {
+                    let plan = Plan::with_schedule(&shape, &options, operation, &device, &schedule);
+                    let plan = plan.expect("a plan");
+                    check_coverage(&shape, &options, &plan);
+                    check_limits(&shape, dtype, &plan, &device);
+                    for dispatch in plan.dispatches.iter().filter(|dispatch| is_over_tensors(dispatch)) {
+                        if dispatch.tile.strips > 1 {
+                            strips.insert((dispatch.step, dtype, dispatch.tile.strips));
+                        }
+                        if dispatch.files.contains(&shader::parts::STRADDLING_ROWS) {
+                            straddling.insert((dispatch.step, dtype));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for dtype in DTYPES {
+        for step in [Step::Statistics, Step::Normalize, Step::BackwardReduce, Step::BackwardApply] {
+            let seen: Vec<_> = strips.iter().filter(|seen| (seen.0, seen.1) == (step, dtype)).collect();
+            assert!(seen.len() > 1, "{step:?} {dtype:?}: {seen:?}");
+        }
+        for step in [Step::Normalize, Step::BackwardApply, Step::DoubleBackwardApply] {
+            assert!(straddling.contains(&(step, dtype)), "{step:?} {dtype:?}: {straddling:?}");
+        }
     }
 }
 

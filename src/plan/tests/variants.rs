@@ -117,7 +117,8 @@ fn all_variants() -> Vec<Dispatch> {
             }
             for dispatch in plan.dispatches {
                 // Two tiles that differ in their numbers alone make the same shader but for those.
-                let shape_of_tile = (dispatch.tile.width, dispatch.tile.blocks == 1);
+                let tile = &dispatch.tile;
+                let shape_of_tile = (tile.width, tile.blocks == 1, tile.strips == 1);
                 if seen.insert((dispatch.files.clone(), shape_of_tile)) {
                     variants.push(dispatch);
                 }
@@ -137,9 +138,12 @@ fn all_variants() -> Vec<Dispatch> {
                 }
             }
         }
-        // Loads of 4 and of 2 elements that lie across rows.
-        for sizes in [[4, 3, 19], [2, 3, 19]] {
+        // Loads of 4 and of 2 elements that lie across rows; on software adapters that have no integers of 64 bits too.
+        for (sizes, shader_int64) in
+            [[4, 3, 19], [2, 3, 19]].into_iter().flat_map(|s| [(s, true), (s, false)])
+        {
             let shape = shape(&sizes, Layout::ChannelsFirst);
+            let device = DeviceTraits { shader_int64: shader_int64 && device.shader_int64, ..device.clone() };
             for options in &all_options(3) {
                 for &operation in &operations {
                     add(&shape, options, operation, &device);
@@ -159,43 +163,54 @@ fn all_variants() -> Vec<Dispatch> {
 #[test]
 fn every_variant_is_valid_and_binds_what_the_host_binds() {
     let variants = all_variants();
-    let mut used = HashSet::new();
-    for dispatch in &variants {
-        let source = dispatch.source();
-        used.extend(dispatch.files.iter().map(|part| part.path));
-        let module = naga::front::wgsl::parse_str(&source.text)
-            .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
-        // unpack2x16float is no feature in WebGPU, but a capability in naga.
-        let capabilities =
-            naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32 | naga::valid::Capabilities::SHADER_INT64;
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
-            .validate(&module)
-            .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
-        let mut bound = HashSet::new();
-        for (_, variable) in module.global_variables.iter() {
-            let Some(binding) = variable.binding else { continue };
-            bound.insert(binding.binding);
-            if binding.binding == 0 {
-                check_params(&module, variable);
-            } else {
-                let piece = dispatch.pieces.iter().find(|piece| piece.resource.binding() == binding.binding);
-                let resource =
-                    piece.unwrap_or_else(|| panic!("{:?} in {:?}", variable.name, dispatch)).resource;
-                assert_eq!(variable.name.as_deref(), Some(variable_of(resource, dispatch)));
+    // Enough to keep all cores busy for a minute or two.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let used = std::thread::scope(|scope| {
+        let checks: Vec<_> = variants
+            .chunks(variants.len().div_ceil(threads).max(1))
+            .map(|variants| scope.spawn(|| variants.iter().for_each(check_variant)))
+            .collect();
+        checks.into_iter().for_each(|check| {
+            if let Err(failure) = check.join() {
+                std::panic::resume_unwind(failure);
             }
-        }
-        let expected: HashSet<u32> =
-            dispatch.pieces.iter().map(|piece| piece.resource.binding()).chain([0]).collect();
-        assert_eq!(bound, expected, "{:?}", dispatch.step);
-        assert_eq!(module.entry_points[0].workgroup_size, [dispatch.tile.lanes(), 1, 1]);
-    }
+        });
+        variants.iter().flat_map(|dispatch| &dispatch.files).map(|part| part.path).collect::<HashSet<_>>()
+    });
     let unused: Vec<_> =
         shader::parts::ALL.iter().map(|part| part.path).filter(|path| !used.contains(path)).collect();
     assert!(unused.is_empty(), "no variant uses {unused:?}");
     assert!(variants.len() > 15_000, "{} variants", variants.len());
 }
 
-/// The variable that a resource is bound to: its name, but where another one takes its place.
+fn check_variant(dispatch: &Dispatch) {
+    let source = dispatch.source();
+    let module = naga::front::wgsl::parse_str(&source.text)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
+    // unpack2x16float is no feature in WebGPU, but a capability in naga.
+    let capabilities =
+        naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32 | naga::valid::Capabilities::SHADER_INT64;
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
+    let mut bound = HashSet::new();
+    for (_, variable) in module.global_variables.iter() {
+        let Some(binding) = variable.binding else { continue };
+        bound.insert(binding.binding);
+        if binding.binding == 0 {
+            check_params(&module, variable);
+        } else {
+            let piece = dispatch.pieces.iter().find(|piece| piece.resource.binding() == binding.binding);
+            let resource = piece.unwrap_or_else(|| panic!("{:?} in {:?}", variable.name, dispatch)).resource;
+            assert_eq!(variable.name.as_deref(), Some(variable_of(resource, dispatch)));
+        }
+    }
+    let expected: HashSet<u32> =
+        dispatch.pieces.iter().map(|piece| piece.resource.binding()).chain([0]).collect();
+    assert_eq!(bound, expected, "{:?}", dispatch.step);
+    assert_eq!(module.entry_points[0].workgroup_size, [dispatch.tile.lanes(), 1, 1]);
+}
+
 fn variable_of(resource: Resource, dispatch: &Dispatch) -> &'static str {
     let holds = dispatch.files.contains(&shader::parts::SOURCE_HELD);
     match resource {

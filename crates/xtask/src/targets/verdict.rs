@@ -48,8 +48,14 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// How many times as long burn takes, which has channels first alone.
+/// How many times as long burn takes on the same adapter, which has channels first alone. It is promised of software adapters.
 pub(super) fn of_burn(ours: &[Value], burn: &Value) -> anyhow::Result<Vec<Verdict>> {
+    for record in ours {
+        let name =
+            record.pointer("/adapter/name").and_then(Value::as_str).context("our adapter has no name")?;
+        let theirs = burn["adapter"].as_str().unwrap_or_default();
+        ensure!(theirs.starts_with(name), "burn ran on {theirs:?}, expected our adapter, {name:?}");
+    }
     let mut verdicts = Vec::new();
     for (pass, least) in PASSES.into_iter().zip([15.0, 18.0]) {
         for layout in LAYOUTS {
@@ -63,17 +69,23 @@ pub(super) fn of_burn(ours: &[Value], burn: &Value) -> anyhow::Result<Vec<Verdic
             }
             ensure!(!ratios.is_empty(), "batchnorm bench has no row for {layout} {pass}");
             let what = format!("burn's time over ours, {pass} {layout}, geometric mean");
-            verdicts.push(Verdict { what, measured: geometric_mean(&ratios), bound: Bound::AtLeast(least) });
+            let bound = if on_cpu(ours) { Bound::AtLeast(least) } else { Bound::Nothing };
+            verdicts.push(Verdict { what, measured: geometric_mean(&ratios), bound });
         }
     }
     Ok(verdicts)
+}
+
+/// Whether all was measured on a software adapter.
+fn on_cpu(ours: &[Value]) -> bool {
+    ours.iter().all(|record| record["adapter"]["kind"] == "CPU")
 }
 
 /// The least share of a copy's bandwidth over the tensors beyond what caches hold: of 3 moves forward and 5 backward, but of
 /// 2 and 3 channels first on a graphics processor. Smaller ones are shown, but nothing is promised of them: what a dispatch
 /// costs by itself counts there.
 pub(super) fn of_copies(ours: &[Value]) -> anyhow::Result<Vec<Verdict>> {
-    let is_cpu = ours.iter().all(|record| record["adapter"]["kind"] == "CPU");
+    let is_cpu = on_cpu(ours);
     let mut verdicts = Vec::new();
     for (layout, pass) in LAYOUTS.into_iter().flat_map(|layout| PASSES.map(|pass| (layout, pass))) {
         let (moves, least) = match (is_cpu, layout == "channels-first", pass == "forward") {
@@ -213,7 +225,7 @@ mod tests {
                         .map(|(pass, ms)| row(&sizes, layout, pass, slower * ms))
                 })
                 .collect();
-            json!({"adapter": {"kind": kind}, "cpu_threads": 2, "rows": rows})
+            json!({"adapter": {"kind": kind, "name": "one"}, "cpu_threads": 2, "rows": rows})
         })
     }
 
@@ -223,7 +235,7 @@ mod tests {
 
     #[test]
     fn burn_is_compared_by_geometric_means() {
-        let burn = json!({"rows": [
+        let mut burn = json!({"adapter": "one (vulkan)", "rows": [
             {"shape": [2, 3, 5], "pass": "forward", "median_ms": 100.0},
             {"shape": [2, 3, 5], "pass": "backward", "median_ms": 200.0},
         ]});
@@ -233,6 +245,10 @@ mod tests {
         assert_eq!(measured(&verdicts), [(17.678, true), (17.678, true), (17.678, false), (17.678, false)]);
         assert!((expected - 17.678).abs() < 1e-3);
         assert!(of_burn(&ours("CPU", [2, 5, 3]), &burn).is_err());
+        let shown = of_burn(&ours("discrete GPU", [2, 3, 5]), &burn).expect("verdicts");
+        assert!(shown.iter().all(|verdict| verdict.bound == Bound::Nothing));
+        burn["adapter"] = "another (vulkan)".into();
+        assert!(of_burn(&ours("CPU", [2, 3, 5]), &burn).is_err());
     }
 
     #[test]
