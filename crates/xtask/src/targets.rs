@@ -13,7 +13,7 @@ use verdict::{Bound, Verdict, number, of_burn, of_copies, of_the_baseline, of_tu
 /// Measure what the project promises of its speed, and say which promises hold on this machine.
 ///
 /// Ours, PyTorch, burn, ours again, our plans beside others, and what recording costs the host; the files are left in a
-/// folder. burn takes 20 minutes or more to compile. On a graphics processor, cargo xtask bundle measures
+/// folder. On a graphics processor, cargo xtask bundle measures
 /// more. Run it where nothing else runs.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask targets --python torch/bin/python")]
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// A Python that has PyTorch: without, the CPU baseline has no opponent.
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
+    /// Leave out burn, which takes 20 minutes or more to compile.
+    #[arg(long)]
+    without_burn: bool,
     /// The folder for what is measured; the default is `targets` in the target folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -30,7 +33,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let program = cargo::build_program(&["build", "--release", "-p", "wgpu-batchnorm-cli"])?;
     adapter::ensure(&program)?;
     let is_burn = |artifact: &cargo_metadata::Artifact| artifact.target.name == "peer-burn";
-    let burn = cargo::build(&["build", "--release", "-p", "peer-burn"], &[], is_burn)?;
+    let burn = (!arguments.without_burn)
+        .then(|| cargo::build(&["build", "--release", "-p", "peer-burn"], &[], is_burn))
+        .transpose()?;
     let target =
         program.parent().and_then(|release| release.parent()).context("the program has no folder")?;
     let folder = arguments.out.clone().unwrap_or_else(|| target.join("targets").into_std_path_buf());
@@ -57,7 +62,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         pytorch.push((memory, json_of(&mut script, memory.file())?));
     }
     // More repetitions take it ten minutes and more on a software adapter.
-    let burn = json_of(Command::new(&burn).args(["--shapes", "quick", "--repetitions", "5"]), "burn.json")?;
+    let burn = burn.map(|burn| {
+        json_of(Command::new(burn).args(["--shapes", "quick", "--repetitions", "5"]), "burn.json")
+    });
+    let burn = burn.transpose()?;
     let ours = [first, json_of(&mut bench(), "batchnorm-2.json")?];
     let mut tune = Command::new(&program);
     tune.args(["tune", "--shapes", "quick", "--layout", "both"]);
@@ -67,8 +75,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         adapter::with_runtime_folder(cargo::command().args(["bench", "--bench", "recording"])).status();
     ensure!(status.context("cannot run cargo bench")?.success(), "cargo bench --bench recording failed");
 
-    let mut verdicts = of_burn(&ours, &burn)?;
-    verdicts.extend(of_copies(&ours)?);
+    let mut verdicts = of_copies(&ours)?;
+    if let Some(burn) = &burn {
+        verdicts.extend(of_burn(&ours, burn)?);
+    }
     for (memory, pytorch) in &pytorch {
         verdicts.extend(of_the_baseline(&ours, pytorch, *memory)?);
     }
@@ -84,6 +94,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     println!();
     for verdict in &verdicts {
         println!("{verdict}");
+    }
+    if burn.is_none() {
+        println!("not measured: burn");
     }
     if pytorch.is_empty() {
         println!("not measured: the CPU baseline beside PyTorch, which --python gives");
