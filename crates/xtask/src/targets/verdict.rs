@@ -41,10 +41,10 @@ impl std::fmt::Display for Verdict {
         let bound = match bound {
             Bound::AtLeast(least) => format!("at least {least}"),
             Bound::AtMost(most) => format!("at most {most}"),
-            Bound::Nothing => return write!(f, "{:<7} {what:<66} {measured:>8.2}", "shown"),
+            Bound::Nothing => return write!(f, "{:<7} {what:<82} {measured:>8.2}", "shown"),
         };
         let verdict = if self.is_met() { "met" } else { "MISSED" };
-        write!(f, "{verdict:<7} {what:<66} {measured:>8.2}, {bound}")
+        write!(f, "{verdict:<7} {what:<82} {measured:>8.2}, {bound}")
     }
 }
 
