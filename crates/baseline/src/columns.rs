@@ -2,7 +2,8 @@
 //!
 //! As in `plane`, each function is compiled for several instruction sets and chosen when it runs. The sums are in vectors
 //! of the processor's here: loops over arrays, as there, become anything but vector code when rows are a number apart that
-//! is only known when they run.
+//! is only known when they run. Each function is a type, since a closure that consumes nothing is called through a function
+//! of the compiler's, which may stay outside of what has the instruction set.
 
 use pulp::{Arch, Simd, WithSimd};
 

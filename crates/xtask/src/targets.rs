@@ -13,8 +13,7 @@ use verdict::{Bound, Verdict, number, of_burn, of_copies, of_the_baseline, of_tu
 /// Measure what the project promises of its speed, and say which promises hold on this machine.
 ///
 /// Ours, PyTorch, burn, ours again, our plans beside others, and what recording costs the host; the files are left in a
-/// folder. On a graphics processor, cargo xtask bundle measures
-/// more. Run it where nothing else runs.
+/// folder. On a graphics processor, cargo xtask bundle measures more. Run it where nothing else runs.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask targets --python torch/bin/python")]
 pub(crate) struct Arguments {
