@@ -14,7 +14,7 @@ const MEMORY_RATE: f64 = 1e12;
 const CACHE_RATE: f64 = 3e12;
 
 /// Invocations that are under way on a full device.
-const LANES: f64 = 65_536.0;
+pub(super) const LANES: f64 = 65_536.0;
 
 /// Seconds of a plan, by the model, where all processors share a cache of so many bytes.
 pub(super) fn seconds(plan: &Plan, cache_bytes: u64) -> f64 {

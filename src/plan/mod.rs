@@ -163,6 +163,7 @@ impl Plan {
         device: &DeviceTraits,
         schedule: &Schedule,
     ) -> Result<Self, PlanError> {
+        let device = &schedule.device(device);
         if let Some(limit) = device.unusable() {
             return Err(PlanError::Device { limit });
         }

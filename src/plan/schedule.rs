@@ -48,6 +48,8 @@ impl fmt::Display for Traversal {
 /// The same schedule, shape, options and device give the same plan, and the same plan gives the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Schedule {
+    /// Plan as for this kind of device, whatever it is: to try the plans of a graphics processor on a software adapter.
+    pub kind: Option<DeviceKind>,
     /// How training passes go over the tensors. Passes without a choice (with held statistics, statistics alone,
     /// synchronized ones) have [`Traversal::Split`] whatever is said here.
     pub traversal: Option<Traversal>,
@@ -77,6 +79,14 @@ impl Schedule {
     /// A schedule that says nothing but the traversal.
     pub fn with_traversal(traversal: Traversal) -> Self {
         Self { traversal: Some(traversal), ..Self::default() }
+    }
+
+    /// The device as it is planned for.
+    pub(super) fn device(&self, device: &DeviceTraits) -> DeviceTraits {
+        match self.kind {
+            Some(kind) if kind != device.kind => device.clone().with_kind(kind),
+            _ => device.clone(),
+        }
     }
 
     /// How many elements a load may bring.

@@ -71,10 +71,15 @@ impl Tile {
         let lanes = if tile.strips > 1 { wishes.workgroup } else { wishes.lanes(view, channels) };
         let lanes = lanes_within(lanes, lane_bytes, device);
         let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
+        let most_splits = work.monoid().map(|monoid| most_records(view, part, device, monoid, channels));
         loop {
             let rows = useful_rows(tile.unroll);
             (tile.columns, tile.rows) = if side_by_side {
-                let columns = pow2_at_least(channels / u64::from(tile.strips), lanes);
+                let channels = channels / u64::from(tile.strips);
+                let columns = match most_splits {
+                    Some(splits) => wishes.columns(view, channels, groups * splits, lanes),
+                    None => pow2_at_least(channels, lanes),
+                };
                 (columns, rows.min(lanes / columns))
             } else {
                 (pow2_at_least(channels, lanes / rows), rows)
@@ -96,17 +101,7 @@ impl Tile {
             }
             _ => splits,
         };
-        // Scratch memory is to be small beside what it stands for. Records begin where a binding may, after the coefficients,
-        // and so does what follows them.
-        let splits = work.monoid().map_or(splits, |monoid| {
-            let values = positions * view.vector() / view.channels_per_lane();
-            // Loads across odd rows bring more than there is.
-            let bytes = part.size / (view.lane_channels_of(part) * view.channels_per_lane() * groups).max(1);
-            let scratch = bytes.min(values * view.element_bytes) / LEAST_REDUCTION;
-            let gaps = 2 * u64::from(device.min_storage_buffer_offset_alignment);
-            let others = monoid.coefficient_bytes() + gaps.div_ceil(channels * view.channels_per_lane());
-            splits.min(scratch.saturating_sub(others) / monoid.bytes()).max(1)
-        });
+        let splits = splits.min(most_splits.unwrap_or(u64::MAX));
         let blocks = positions.div_ceil(splits.min(positions)).div_ceil(tile.positions());
         tile.blocks = few_values(blocks);
         tile
@@ -254,6 +249,20 @@ const LONG_ROW: u64 = 256;
 /// and where rows are odd and short, a channel for each lane leaves nothing to merge and each lane in its own cache line.
 fn lie_side_by_side(view: &View, device: &DeviceTraits) -> bool {
     view.is_channels_last() || device.kind == DeviceKind::Cpu && view.is_odd() && view.row < LONG_ROW
+}
+
+/// Records for each channel and group of `part`, at most, of which `channels` lane channels are reduced at once: scratch
+/// memory is to be small beside what it stands for.
+fn most_records(view: &View, part: &Part, device: &DeviceTraits, monoid: Monoid, channels: u64) -> u64 {
+    let groups = part.groups.end - part.groups.start;
+    let values = view.positions_of(part).0 * view.vector() / view.channels_per_lane();
+    // Loads across odd rows bring more than there is.
+    let bytes = part.size / (view.lane_channels_of(part) * view.channels_per_lane() * groups).max(1);
+    let scratch = bytes.min(values * view.element_bytes) / LEAST_REDUCTION;
+    // Records begin where a binding may, after the coefficients, and so does what follows them.
+    let gaps = 2 * u64::from(device.min_storage_buffer_offset_alignment);
+    let others = monoid.coefficient_bytes() + gaps.div_ceil(channels * view.channels_per_lane());
+    (scratch.saturating_sub(others) / monoid.bytes()).max(1)
 }
 
 /// The largest power of two of lanes that the device allows, `wish` at most.

@@ -43,6 +43,16 @@ pub struct DeviceTraits {
 const DISCRETE_CACHE_BYTES: u64 = 16 << 20;
 const INTEGRATED_CACHE_BYTES: u64 = 4 << 20;
 
+impl DeviceKind {
+    fn shared_cache_bytes(self) -> u64 {
+        match self {
+            Self::Gpu => DISCRETE_CACHE_BYTES,
+            // An emulated access costs the same wherever the data are, so a cache is no reason for a run.
+            Self::Cpu => u64::MAX,
+        }
+    }
+}
+
 impl DeviceTraits {
     /// The name of the first limit with which nothing can be planned, if there is one.
     pub(crate) fn unusable(&self) -> Option<&'static str> {
@@ -82,6 +92,11 @@ impl DeviceTraits {
         }
     }
 
+    /// The same limits on a device of another kind.
+    pub(super) fn with_kind(self, kind: DeviceKind) -> Self {
+        Self { kind, shared_cache_bytes: kind.shared_cache_bytes(), ..self }
+    }
+
     fn from_limits(kind: DeviceKind, limits: &wgpu::Limits) -> Self {
         Self {
             kind,
@@ -96,11 +111,7 @@ impl DeviceTraits {
                 .min(limits.max_compute_workgroup_size_x),
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
             shader_int64: false,
-            shared_cache_bytes: match kind {
-                DeviceKind::Gpu => DISCRETE_CACHE_BYTES,
-                // An emulated access costs the same wherever the data are, so a cache is no reason for a run.
-                DeviceKind::Cpu => u64::MAX,
-            },
+            shared_cache_bytes: kind.shared_cache_bytes(),
         }
     }
 }

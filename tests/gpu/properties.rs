@@ -1,15 +1,17 @@
 //! Any shape, layout and options against the reference; and the same bits in every run.
 
 use crate::Test;
-use crate::subject::{Setup, shape};
+use crate::forward_pipelined::in_runs;
+use crate::subject::{DTYPES, LAYOUTS, Setup, plans, shape};
 use libtest_mimic::Failed;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use wgpu_batchnorm::{Context, Layout, Mode, Momentum, Options};
+use wgpu_batchnorm::{Context, DeviceKind, Dtype, Layout, Mode, Momentum, Options, Schedule, Traversal};
 
 pub(crate) const TESTS: &[Test] = &[
     ("any_step_matches_the_reference", any_step_matches_the_reference),
     ("few_channels_with_many_values", few_channels_with_many_values),
+    ("few_channels_and_many_as_on_a_graphics_processor", few_channels_and_many_as_on_a_graphics_processor),
     ("the_same_bits_in_every_run", the_same_bits_in_every_run),
     ("both_layouts_have_the_same_statistics", both_layouts_have_the_same_statistics),
 ];
@@ -53,20 +55,45 @@ fn few_channels_with_many_values(context: &Context) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Wide workgroups, whose lanes share channels that come last.
+fn few_channels_and_many_as_on_a_graphics_processor(context: &Context) -> Result<(), Failed> {
+    let context = context.with_schedule(Schedule { kind: Some(DeviceKind::Gpu), ..Schedule::default() });
+    for sizes in [&[64usize, 1024, 49][..], &[2000, 512], &[700, 3, 31], &[5, 70, 33, 33]] {
+        for (layout, dtype) in LAYOUTS.into_iter().flat_map(|layout| DTYPES.map(|dtype| (layout, dtype))) {
+            let setup = Setup::new(shape(sizes, layout), 50.0, 3.0).with_dtype(dtype);
+            let error = |error: Failed| {
+                format!("{} {layout:?} {dtype:?}: {}", setup.shape, error.message().unwrap_or_default())
+            };
+            setup.check(&context).map_err(error)?;
+        }
+    }
+    Ok(())
+}
+
+/// In every traversal, in several runs of channels, with words that two rows share, and with strips of channels.
 fn the_same_bits_in_every_run(context: &Context) -> Result<(), Failed> {
-    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        let setup = Setup::new(shape(&[16, 24, 31, 17], layout), 5.0, 2.0);
-        let first = setup.run(context)?;
-        for _ in 0..5 {
-            let again = setup.run(context)?;
-            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-            let same = bits(&first.y) == bits(&again.y)
-                && bits(&first.dx) == bits(&again.dx)
-                && bits(&first.dweight) == bits(&again.dweight)
-                && bits(&first.dbias) == bits(&again.dbias)
-                && first.statistics == again.statistics;
-            if !same {
-                return Err(format!("{layout:?}: other bits in another run").into());
+    let sizes = [[16, 24, 31 * 17], [4, 64, 30 * 30], [9, 21, 7 * 7]];
+    for (sizes, layout) in sizes.iter().flat_map(|sizes| LAYOUTS.map(|layout| (sizes, layout))) {
+        for dtype in [Dtype::F32, Dtype::F16] {
+            let setup = Setup::new(shape(sizes, layout), 5.0, 2.0).with_dtype(dtype);
+            let forced = Traversal::ALL.map(Schedule::with_traversal);
+            for schedule in forced.into_iter().chain([Schedule::default(), in_runs(3)]) {
+                let context = context.with_schedule(schedule);
+                if plans(&setup, &context, schedule)?.is_none() {
+                    continue;
+                }
+                let first = setup.run(&context)?;
+                for _ in 0..2 {
+                    let again = setup.run(&context)?;
+                    let same = first.same_bits(&again).and_then(|()| {
+                        (first.statistics == again.statistics)
+                            .then_some(())
+                            .ok_or("other statistics".to_owned())
+                    });
+                    same.map_err(|error| {
+                        format!("{} {dtype:?} {layout:?} {schedule:?}: {error}", setup.shape)
+                    })?;
+                }
             }
         }
     }

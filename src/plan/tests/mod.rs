@@ -698,6 +698,44 @@ fn runs_of_channels_fit_the_shared_cache() {
     }
 }
 
+/// A discrete card: large bindings, wide workgroups.
+fn card() -> DeviceTraits {
+    with_many_bindings(DeviceTraits {
+        max_storage_buffer_binding_size: 2 << 30,
+        max_compute_invocations_per_workgroup: 1024,
+        max_compute_workgroup_storage_size: 48 << 10,
+        ..DeviceTraits::webgpu_defaults(DeviceKind::Gpu)
+    })
+}
+
+/// Few channels or many, short rows or none, in both layouts: no step leaves the model's device idle.
+#[test]
+fn splits_fill_a_device_whatever_the_number_of_channels() {
+    let sizes: [&[usize]; 8] = [
+        &[8, 3, 724, 724],
+        &[32, 6, 256, 256],
+        &[20, 6, 65_536],
+        &[1, 512, 8192],
+        &[64, 2048, 7, 7],
+        &[4_194_304, 3],
+        &[2_097_152, 6],
+        &[4096, 2048],
+    ];
+    let both = [Layout::ChannelsFirst, Layout::ChannelsLast];
+    for (sizes, layout) in sizes.into_iter().flat_map(|sizes| both.map(|layout| (sizes, layout))) {
+        let shape = shape(&in_layout(sizes, layout), layout);
+        let options = Options::new(shape.channels());
+        for operation in [TRAINING, BACKWARD] {
+            let plan = with_traversal(&shape, &options, operation, &card(), Traversal::Split);
+            for dispatch in plan.dispatches.iter().filter(|dispatch| is_over_tensors(dispatch)) {
+                let workgroups: f64 = dispatch.grid.iter().map(|&size| f64::from(size)).product();
+                let lanes = workgroups * f64::from(dispatch.workgroup_size());
+                assert!(lanes >= cost::LANES, "{shape} {:?}: {lanes} lanes", dispatch.step);
+            }
+        }
+    }
+}
+
 fn with_traversal(
     shape: &Shape,
     options: &Options,
