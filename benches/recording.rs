@@ -1,5 +1,6 @@
 //! What recording costs the host: forward and backward of one layer, and of all 53 layers of ResNet-50, bound once, and with
-//! bindings that are looked up; the end of the encoder by itself. It also says how often each allocates memory.
+//! bindings that are looked up, and of one layer in many runs of channels; the end of the encoder by itself. It also says how
+//! often each allocates memory, and fails if that depends on how much is recorded.
 //!
 //! ```sh
 //! cargo bench --bench recording
@@ -12,11 +13,19 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use wgpu_batchnorm::{
     Accumulation, BackwardTensors, BatchNorm, BoundOperation, BufferRange, Context, ForwardTensors, Layout,
-    Mode, Options, RunningStatistics, RunningValues, SavedStatistics, Shape, Tensor, Vector, wgpu,
+    Mode, Options, RunningStatistics, RunningValues, SavedStatistics, Schedule, Shape, Tensor, Traversal,
+    Vector, wgpu,
 };
 
 /// The shapes that all benchmarks share.
 const SHAPES: &str = include_str!("shapes.json");
+
+/// Runs of channels of a pass: with these a layer has 50 dispatches, as many as the largest of ResNet-50 has on a graphics
+/// processor by the cost model.
+const RUNS: u64 = 24;
+
+/// Allocations while bound operations are recorded, at most, however many: wgpu's lists of commands, which grow by doubling.
+const MOST_ALLOCATIONS: u64 = 16;
 
 /// Of ResNet-50: channels, height and how often.
 fn resnet50() -> Vec<[usize; 3]> {
@@ -161,12 +170,14 @@ fn time_finishing<R: Recorded + ?Sized>(context: &Context, recorded: &R, iterati
 fn recording(criterion: &mut Criterion) {
     let context = Context::new_blocking().expect("an adapter");
     let one = [Layer::new(&context, 256, 14)];
+    let runs = Schedule { runs: Some(RUNS), ..Schedule::with_traversal(Traversal::Pipelined) };
+    let in_runs = [Layer::new(&context.with_schedule(runs), 256, 14)];
     let all: Vec<_> = resnet50()
         .into_iter()
         .flat_map(|[channels, size, count]| (0..count).map(move |_| (channels, size)))
         .map(|(channels, size)| Layer::new(&context, channels, size))
         .collect();
-    for (name, layers) in [("one_layer", &one[..]), ("resnet50", &all)] {
+    for (name, layers) in [("one_layer", &one[..]), ("one_layer_in_runs", &in_runs), ("resnet50", &all)] {
         let bound: Vec<_> = layers.iter().flat_map(Layer::bind).collect();
         let mut group = criterion.benchmark_group(name);
         group.bench_function("record", |bencher| {
@@ -179,17 +190,23 @@ fn recording(criterion: &mut Criterion) {
             bencher.iter_custom(|iterations| time_finishing(&context, &bound[..], iterations));
         });
         group.finish();
-        print_allocations(&context, &format!("{name}: recording"), &bound[..]);
+        let allocated = print_allocations(&context, &format!("{name}: recording"), &bound[..]);
+        assert!(
+            allocated <= MOST_ALLOCATIONS,
+            "{allocated} allocations, expected {MOST_ALLOCATIONS} at most"
+        );
         print_allocations(&context, &format!("{name}: looking up and recording"), layers);
         println!();
     }
 }
 
-fn print_allocations<R: Recorded + ?Sized>(context: &Context, what: &str, recorded: &R) {
+/// Prints how often recording allocates memory, and returns it.
+fn print_allocations<R: Recorded + ?Sized>(context: &Context, what: &str, recorded: &R) -> u64 {
     let mut encoder = encoder(context);
     let allocated = allocation_counter::measure(|| record(recorded, &mut encoder));
     let (count, bytes) = (allocated.count_total, allocated.bytes_total);
     println!("{what} allocates {count} times, {bytes} bytes");
+    count
 }
 
 criterion_group!(benches, recording);

@@ -5,8 +5,8 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checks=(verify traversals reference test)
 types=(f32 f16 bf16)
-stages=("${checks[@]}" quick tune features growth)
-for kind in quick resnet50 hard; do
+stages=("${checks[@]}" quick tune growth)
+for kind in features quick resnet50 hard; do
     for type in "${types[@]}"; do
         [[ $kind-$type == quick-f32 ]] || stages+=("${kind}-${type}")
     done
@@ -188,15 +188,13 @@ torch_layouts=()
 
 # A set of shapes in one type: the peers first, then ours beside them. Of its time, peers get a part each.
 bench() {
-    local stage=$1 set=${1%%-*} type=f32 peers=() ours=() theirs=() fused=() torch_types
+    local stage=$1 set=${1%%-*} type=f32 peers=() ours=() theirs=() fused=()
     [[ $stage == *-* ]] && type=${stage#*-}
-    torch_types=(--dtype "$type")
     case $set in
     features)
         ours=(--shape 64,256,28,28 --features)
         theirs=(--shape 64,256,28,28)
         fused=(--fused none --fused relu --fused add_relu)
-        torch_types=(--dtype f32 --dtype f16 --dtype bf16)
         ;;
     *) ours=(--shapes "$set") theirs=(--shapes "$set") ;;
     esac
@@ -208,7 +206,7 @@ bench() {
         file=$out/$stage-pytorch
         rm -f "$file.json"
         step "$stage pytorch" $((limit / 2)) "$file.txt" "$python" "$here/peers/pytorch.py" --device "$torch" \
-            "${theirs[@]}" "${torch_types[@]}" "${fused[@]}" "${torch_layouts[@]}" "${common[@]}" \
+            "${theirs[@]}" --dtype "$type" "${fused[@]}" "${torch_layouts[@]}" "${common[@]}" \
             --time-limit $((limit / 2 - limit / 10)) --json "$file.json"
         [[ -s $file.json ]] && peers+=("$file.json")
     fi
@@ -243,9 +241,12 @@ for stage in "${chosen[@]}"; do
             ${adapter:+--adapter "$adapter"} --json "$out/verify.json"
         ;;
     traversals)
-        for traversal in split pipelined revisited resident; do
-            step "verify $traversal" $((limit / 4)) "$out/verify-$traversal.txt" "$here/bin/batchnorm" verify \
-                "$here/tests/cases" --traversal "$traversal" ${adapter:+--adapter "$adapter"}
+        # The cases are too small to be cut into runs unasked.
+        for traversal in split pipelined 'pipelined --runs 3' revisited resident; do
+            name=verify-${traversal/ --runs /-}
+            # shellcheck disable=SC2086
+            step "verify $traversal" $((limit / 5)) "$out/$name.txt" "$here/bin/batchnorm" verify "$here/tests/cases" \
+                --traversal $traversal ${adapter:+--adapter "$adapter"} --json "$out/$name.json"
         done
         ;;
     tune)

@@ -335,6 +335,11 @@ fn bench_says_what_does_not_fit() {
     let run = batchnorm("bench --shape 1024,1024,1024,1024,1024 --layout channels-first");
     run.expect_error(1, &["no shape was measured"]);
     assert!(run.stdout.contains("not measured: "), "{}", run.stdout);
+    // A terabyte of terabytes.
+    batchnorm("bench --cache-mib 4000000000").expect_error(1, &["4000000000 MiB", "--cache-mib less"]);
+    let run = batchnorm("tune --shape 1024,1024,1024,1024,1024 --layout channels-first");
+    run.expect_error(1, &["no shape was measured"]);
+    assert!(run.stdout.contains("not measured: "), "{}", run.stdout);
 }
 
 fn a_forced_traversal_is_verified_or_named() {
@@ -342,10 +347,16 @@ fn a_forced_traversal_is_verified_or_named() {
     for name in ["nchw_train", "nchw_eval", "nchw_f16"] {
         copy_case(name, folder.path());
     }
-    for traversal in ["pipelined", "revisited", "resident"] {
-        let run = run(program().arg("verify").arg(folder.path()).args(["--traversal", traversal]));
+    let file = folder.path().join("verdicts.json");
+    for forced in ["pipelined", "pipelined --runs 2", "revisited", "resident"] {
+        let mut verify = program();
+        verify.arg("verify").arg(folder.path()).arg("--traversal").args(forced.split(' '));
+        let run = run(verify.arg("--json").arg(&file));
         assert_eq!(last_line(&run.stdout), "2 passed, 0 failed, 1 skipped", "{}", run.stdout);
         assert!(run.stdout.contains("constant statistics"), "{}", run.stdout);
+        let record = json(&file);
+        let runs = forced.contains("runs").then_some(2);
+        assert_eq!((&record["traversal"], &record["runs"]), (&forced.split(' ').next().into(), &runs.into()));
     }
 }
 

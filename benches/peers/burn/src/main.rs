@@ -96,9 +96,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     report.print_head();
     for sizes in shapes {
         let Sizes(sizes) = arguments.batch.map_or(sizes.clone(), |batch| sizes.with_batch(batch as usize));
-        let Timing { forward, backward, sets } = measure::batch_norm(&sizes, settings, &device)?;
-        report.push(Row::new(&sizes, "forward", forward, sets));
-        report.push(Row::new(&sizes, "backward", backward, sets));
+        let Timing { ms, sets } = measure::batch_norm(&sizes, settings, &device)?;
+        for (pass, ms) in measure::PASSES.into_iter().zip(ms) {
+            report.push(Row::new(&sizes, pass, ms, sets));
+        }
         // What was measured before an error or a time limit is not lost.
         if let Some(path) = &arguments.json {
             report.write(path)?;

@@ -1,4 +1,4 @@
-//! The two passes of one layer: seconds of many steps in a row, on the host's clock between two
+//! The passes of one layer: seconds of many steps in a row, on the host's clock between two
 //! synchronizations, over the number of steps.
 
 use std::error::Error;
@@ -25,15 +25,19 @@ pub(crate) struct Settings {
     pub(crate) cache_bytes: u64,
 }
 
-/// Milliseconds of a step, one a repetition.
+/// What is timed of a step. There are two backward passes, since what gives burn the gradient of y is in the time: from
+/// `(y·dy).sum()`, whose derivative is a multiplication by dy, and from `y.sum()`, whose derivative is no tensor in memory,
+/// so that dy is not even read.
+pub(crate) const PASSES: [&str; 3] = ["forward", "backward", "backward_of_ones"];
+
+/// Milliseconds of a step, one a repetition, of each of the [`PASSES`].
 pub(crate) struct Timing {
-    pub(crate) forward: Vec<f64>,
-    pub(crate) backward: Vec<f64>,
+    pub(crate) ms: [Vec<f64>; PASSES.len()],
     /// Tensors that took turns.
     pub(crate) sets: usize,
 }
 
-/// Times both passes over a tensor of `sizes`, which has rank 2 to 5.
+/// Times all passes over a tensor of `sizes`, which has rank 2 to 5.
 pub(crate) fn batch_norm(
     sizes: &[usize],
     settings: Settings,
@@ -70,49 +74,54 @@ fn time<const D: usize>(
     let inputs: Vec<_> = random(0.5, 2.0).into_iter().map(Tensor::require_grad).collect();
     let gradients = random(0.0, 1.0);
 
-    let mut timing = Timing { forward: Vec::new(), backward: Vec::new(), sets };
+    let mut timing = Timing { ms: Default::default(), sets };
     for repetition in 0..WARM_UP + settings.repetitions {
-        let (forward, backward) = measure(&layer, &inputs, &gradients, steps, device)?;
+        let measured = measure(&layer, &inputs, &gradients, steps, device)?;
         if repetition >= WARM_UP {
-            timing.forward.push(forward);
-            timing.backward.push(backward);
+            for (all, one) in timing.ms.iter_mut().zip(measured) {
+                all.push(one);
+            }
         }
     }
     Ok(timing)
 }
 
-/// Milliseconds of a forward and of a backward step, of `steps` in a row.
+/// Milliseconds of a step, of `steps` in a row, for each of the [`PASSES`].
 fn measure<const D: usize>(
     layer: &BatchNorm,
     inputs: &[Tensor<D>],
     gradients: &[Tensor<D>],
     steps: usize,
     device: &Device,
-) -> Result<(f64, f64), Box<dyn Error>> {
+) -> Result<[f64; PASSES.len()], Box<dyn Error>> {
     let per_step = |start: Instant| start.elapsed().as_secs_f64() * 1e3 / steps as f64;
-    device.sync()?;
-    let start = Instant::now();
     // With the update of the running statistics, as in every training step.
-    let outputs: Vec<_> = inputs.iter().cycle().take(steps).map(|x| layer.forward(x.clone())).collect();
-    device.sync()?;
-    let forward = per_step(start);
+    let forward = || -> Result<(Vec<Tensor<D>>, f64), Box<dyn Error>> {
+        device.sync()?;
+        let start = Instant::now();
+        let outputs = inputs.iter().cycle().take(steps).map(|x| layer.forward(x.clone())).collect();
+        device.sync()?;
+        Ok((outputs, per_step(start)))
+    };
+    // Of a loss only the derivative is timed: its value is there before.
+    let backward = |losses: Vec<Tensor<1>>| -> Result<f64, Box<dyn Error>> {
+        device.sync()?;
+        let start = Instant::now();
+        let mut results = Vec::with_capacity(steps);
+        for (loss, x) in losses.into_iter().zip(inputs.iter().cycle()) {
+            let mut found = loss.backward();
+            results.push(x.grad_remove(&mut found).ok_or("burn gave no gradient of x")?);
+        }
+        device.sync()?;
+        Ok(per_step(start))
+    };
 
-    // Of the loss only the derivative is timed: 1 broadcast to the shape of y, times dy. That is one
-    // elementwise multiplication beside batch normalization's own backward pass, which fusion may merge
-    // with it; the sum and its multiplication forward are finished before.
-    let losses: Vec<_> =
-        outputs.into_iter().zip(gradients.iter().cycle()).map(|(y, dy)| (y * dy.clone()).sum()).collect();
-    device.sync()?;
-    let start = Instant::now();
-    let mut results = Vec::with_capacity(steps);
-    for (loss, x) in losses.into_iter().zip(inputs.iter().cycle()) {
-        let mut found = loss.backward();
-        results.push(x.grad_remove(&mut found).ok_or("burn gave no gradient of x")?);
-    }
-    device.sync()?;
-    let backward = per_step(start);
-    drop(results);
-    Ok((forward, backward))
+    let (outputs, forward_ms) = forward()?;
+    let products = outputs.into_iter().zip(gradients.iter().cycle()).map(|(y, dy)| (y * dy.clone()).sum());
+    let backward_ms = backward(products.collect())?;
+    let (outputs, _) = forward()?;
+    let of_ones_ms = backward(outputs.into_iter().map(Tensor::sum).collect())?;
+    Ok([forward_ms, backward_ms, of_ones_ms])
 }
 
 #[cfg(test)]

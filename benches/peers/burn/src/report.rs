@@ -65,14 +65,14 @@ impl Report {
 
     pub(crate) fn print_head(&self) {
         println!("{} on {}, channels first, f32", self.peer, self.adapter);
-        println!("{:<22} {:<9} {:>11} {:>11} {:>11}", "shape", "pass", "median ms", "min ms", "max ms");
+        println!("{:<22} {:<16} {:>11} {:>11} {:>11}", "shape", "pass", "median ms", "min ms", "max ms");
     }
 
     /// Prints the row and keeps it.
     pub(crate) fn push(&mut self, row: Row) {
         let shape = format!("{:?}", row.shape);
         println!(
-            "{shape:<22} {:<9} {:>11.3} {:>11.3} {:>11.3}",
+            "{shape:<22} {:<16} {:>11.3} {:>11.3} {:>11.3}",
             row.pass, row.median_ms, row.min_ms, row.max_ms
         );
         self.rows.push(row);

@@ -1,9 +1,9 @@
 //! The peers' times beside ours.
 
-use super::row::Row;
+use super::row::{Pass, Row};
 use serde::Serialize;
 use std::path::PathBuf;
-use wgpu_batchnorm_report::{PeerError, PeerFile, WORTHLESS_SPREAD};
+use wgpu_batchnorm_report::{PeerError, PeerFile, WORTHLESS_SPREAD, geometric_mean};
 
 /// A peer's time for the same as one of our rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,11 +72,31 @@ pub(crate) fn names(rows: &[Row]) -> Vec<&str> {
     names
 }
 
+/// Our times of one pass over those of whichever peer is fastest in each row.
+pub(crate) struct BesideFastest<'a> {
+    /// The geometric mean.
+    pub(crate) mean: f64,
+    pub(crate) worst: f64,
+    pub(crate) worst_row: &'a Row,
+}
+
+/// Nothing if no peer has the pass.
+pub(crate) fn beside_fastest(rows: &[Row], pass: Pass) -> Option<BesideFastest<'_>> {
+    let of_row = |row: &Row| {
+        let fastest = row.peers.iter().map(|compared| compared.ratio).min_by(f64::total_cmp)?;
+        Some(1.0 / fastest)
+    };
+    let rows = rows.iter().filter(|row| row.pass == pass);
+    let ours: Vec<_> = rows.filter_map(|row| Some((row, of_row(row)?))).collect();
+    let &(worst_row, worst) = ours.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let ratios: Vec<_> = ours.iter().map(|&(_, ratio)| ratio).collect();
+    Some(BesideFastest { mean: geometric_mean(&ratios), worst, worst_row })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bench::config::{Config, ElementType, Function};
-    use crate::bench::row::Pass;
     use crate::bench::shapes::BenchShape;
     use wgpu_batchnorm::Layout;
     use wgpu_batchnorm_report::Summary;
@@ -126,6 +146,25 @@ mod tests {
         // Another mask, layout or pass is another subject.
         assert!([1, 2, 4].into_iter().all(|index: usize| rows[index].peers.is_empty()));
         assert_eq!(names(&rows), ["other", "other fast"]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_fastest_peer_of_each_row_counts() -> Result<(), String> {
+        let plain = Config::default();
+        let mut rows = [
+            row(Pass::Forward, Layout::ChannelsFirst, &plain, 0.002)?,
+            row(Pass::Forward, Layout::ChannelsLast, &plain, 0.002)?,
+            row(Pass::Backward, Layout::ChannelsFirst, &plain, 0.002)?,
+        ];
+        // We take half of the time of the fastest, and twice as long.
+        for (row, ratios) in rows.iter_mut().zip([[4.0, 2.0], [0.5, 8.0]]) {
+            let peer = |ratio| Compared { peer: String::new(), median_ms: 0.0, ratio, worthless: false };
+            row.peers = ratios.map(peer).into();
+        }
+        let found = beside_fastest(&rows, Pass::Forward).ok_or("nothing")?;
+        assert_eq!((found.mean, found.worst, found.worst_row.layout), (1.0, 2.0, rows[1].layout));
+        assert!(beside_fastest(&rows, Pass::Backward).is_none());
         Ok(())
     }
 }

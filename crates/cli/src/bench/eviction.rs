@@ -1,5 +1,7 @@
 //! Making the CPU's caches forget.
 
+use super::memory;
+use anyhow::ensure;
 use rayon::prelude::*;
 
 /// Memory that is written over, on all threads, so that no cache holds anything else.
@@ -11,8 +13,16 @@ pub(crate) struct Eviction {
 const BLOCK: usize = 1 << 16;
 
 impl Eviction {
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self { memory: vec![0; bytes as usize / size_of::<u64>()] }
+    /// # Errors
+    /// If there is not so much memory.
+    pub(crate) fn new(bytes: u64) -> anyhow::Result<Self> {
+        let (mib, most) = (bytes >> 20, memory::most_bytes().unwrap_or(bytes));
+        ensure!(
+            bytes <= most,
+            "{mib} MiB are to make caches forget, expected {} MiB at most on this machine: give --cache-mib less",
+            most >> 20
+        );
+        Ok(Self { memory: vec![0; usize::try_from(bytes)? / size_of::<u64>()] })
     }
 
     pub(crate) fn evict(&mut self) {
@@ -29,10 +39,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_the_memory_is_written() {
-        let mut eviction = Eviction::new(3 << 20);
+    fn all_of_the_memory_is_written() -> anyhow::Result<()> {
+        let mut eviction = Eviction::new(3 << 20)?;
         (0..2).for_each(|_| eviction.evict());
         assert_eq!(eviction.memory.len() * 8, 3 << 20);
         assert!(eviction.memory.iter().all(|&value| value == 2));
+        Ok(())
     }
 }

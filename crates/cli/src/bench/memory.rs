@@ -37,6 +37,11 @@ pub(crate) fn affordable(context: &Context, set_bytes: u64) -> u64 {
     }
 }
 
+/// Bytes that may be taken of the memory that is free, where the system tells.
+pub(crate) fn most_bytes() -> Option<u64> {
+    available().map(|bytes| (SHARE * bytes as f64) as u64)
+}
+
 /// Whether the adapter has no memory of its own.
 fn shares_memory(context: &Context) -> bool {
     let kind = context.device().adapter_info().device_type;

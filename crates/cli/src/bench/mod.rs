@@ -130,7 +130,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         repetitions,
         steps: arguments.steps,
         cache: cold.map_or(Cache::Warm, |bytes| Cache::Cold { bytes }),
-        eviction: cold.map(|bytes| RefCell::new(Eviction::new(bytes))),
+        eviction: cold.map(Eviction::new).transpose()?.map(RefCell::new),
     };
     let layouts = arguments.selection.layouts();
     let bar = progress::bar(shapes.len() * layouts.len());

@@ -1,6 +1,6 @@
 //! The table and the JSON record.
 
-use super::compare::{self, PeerRun};
+use super::compare::{self, BesideFastest, PeerRun};
 use super::config::Config;
 use super::row::{Pass, Row};
 use super::scratch;
@@ -193,6 +193,20 @@ impl Record {
             }
             writeln!(out, "{name}: {} as long as ours (geometric means)", means.join(", "))?;
         }
+        for pass in [Pass::Forward, Pass::Evaluation, Pass::Backward] {
+            let Some(BesideFastest { mean, worst, worst_row }) = compare::beside_fastest(&self.rows, pass)
+            else {
+                continue;
+            };
+            let Row { shape, layout, .. } = worst_row;
+            writeln!(
+                out,
+                "beside whichever is fastest in each row, our {} takes {mean:.2} of the time (geometric mean), at worst \
+                 {worst:.2} ({shape} {layout} {})",
+                pass.name(),
+                worst_row.name()
+            )?;
+        }
         Ok(())
     }
 
@@ -270,6 +284,8 @@ mod tests {
     use super::*;
     use crate::adapter::Description;
     use crate::bench::accuracy::Accuracy;
+    use crate::bench::html;
+    use crate::bench::scratch::Scratch;
     use crate::bench::shapes::BenchShape;
     use wgpu_batchnorm_report::Summary;
 
@@ -321,6 +337,37 @@ mod tests {
         // Below the table a build without optimizations is warned of, as this one may be.
         let mut rows = text.lines().filter(|line| line.starts_with('│'));
         assert!(rows.all(|row| !row.contains('!')) && !text.contains("FAIL"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn growth_is_the_time_of_an_element_and_scratch_memory() -> Result<(), String> {
+        let mut record = record(0.25, &[0.005])?;
+        record.growth = true;
+        // Of 2,048 elements in 8 KiB, so that 80 bytes are about a hundredth; the second shape is over it.
+        let shapes: [BenchShape; 2] = ["8,16,4,4".parse()?, "4,16,4,4".parse()?];
+        let row = |shape, pass| {
+            let (config, time) = (Config::default(), Summary::of(&[0.001]));
+            let row = Row::new((shape, Layout::ChannelsFirst), (&config, None), (pass, 3.0, time), 1e9);
+            let tensor_bytes = 4.0 * row.elements();
+            row.with_scratch(Some(Scratch::new(80, tensor_bytes)))
+        };
+        let passes = |shape| [Pass::Forward, Pass::Backward].map(|pass| row(shape, pass));
+        record.rows = shapes.iter().flat_map(passes).collect();
+        let text = written(&record);
+        let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("time per element")).collect();
+        for parts in [["2.05 k", "488.281", "0.1 kB 1.0 %"], ["1.02 k", "976.562", "0.1 kB 2.0 % !"]] {
+            assert!(
+                lines.iter().any(|line| parts.iter().all(|part| line.contains(part))),
+                "no {parts:?} in {text}"
+            );
+        }
+        let page = html::page(&record).map_err(|error| error.to_string())?;
+        for part in
+            ["Time of an element over the number of elements", "Scratch memory over the number of elements"]
+        {
+            assert!(page.contains(part), "no {part:?}");
+        }
         Ok(())
     }
 

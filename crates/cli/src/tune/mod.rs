@@ -65,7 +65,8 @@ struct Record {
 
 /// A plan, bound to the tensors of every turn, and its times in seconds.
 struct Entrant {
-    schedule: Schedule,
+    /// All that come out as this plan.
+    schedules: Vec<Schedule>,
     operations: Vec<BoundOperation>,
     /// Steps in a row.
     repeats: u32,
@@ -85,11 +86,17 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     for (shape, &layout) in shapes.iter().flat_map(|shape| layouts.iter().map(move |layout| (shape, layout)))
     {
         bar.set_message(format!("{shape} {}", layout_name(layout)));
-        let found = tune(&context, &timer, arguments, shape, layout)
-            .with_context(|| format!("{shape} {}", layout_name(layout)))?;
+        let name = format!("{shape} {}", layout_name(layout));
+        bar.inc(1);
+        let sizes = shape.in_layout(layout)?;
+        let Config { residual, .. } = arguments.config;
+        if let Some(reason) = memory::reason_to_skip(&context, &sizes, arguments.config.dtype(), residual) {
+            bar.suspend(|| writeln!(out, "{name}: not measured: {reason}"))?;
+            continue;
+        }
+        let found = tune(&context, &timer, arguments, shape, layout).context(name)?;
         bar.suspend(|| found.iter().try_for_each(|tuned| tuned.write(out)))?;
         tuned.extend(found);
-        bar.inc(1);
     }
     bar.finish_and_clear();
     anyhow::ensure!(!tuned.is_empty(), "no shape was measured");
@@ -117,11 +124,8 @@ fn tune(
     shape: &BenchShape,
     layout: Layout,
 ) -> anyhow::Result<Vec<Tuned>> {
-    let (config, sizes) = (&arguments.config, shape.in_layout(layout)?);
-    if let Some(reason) = memory::reason_to_skip(context, &sizes, config.dtype(), config.residual) {
-        anyhow::bail!("not measured: {reason}");
-    }
-    let data = Data::of(context, sizes, config, false)?;
+    let config = &arguments.config;
+    let data = Data::of(context, shape.in_layout(layout)?, config, false)?;
     let mode = config.mode();
     let layer = BatchNorm::new(context, config.options(data.shape.channels()))?;
     let tensors = Tensors::new(&layer, &data, config)?;
@@ -147,14 +151,15 @@ fn tune(
                 operations => operations?,
             };
             let plan = |operations: &[BoundOperation]| operations.first().map(|first| first.plan().clone());
-            if entrants.iter().all(|other| plan(&other.operations) != plan(&operations)) {
-                entrants.push(Entrant {
-                    schedule,
+            match entrants.iter_mut().find(|other| plan(&other.operations) == plan(&operations)) {
+                Some(equal) => equal.schedules.push(schedule),
+                None => entrants.push(Entrant {
+                    schedules: vec![schedule],
                     operations,
                     repeats: 1,
                     seconds: Vec::new(),
                     is_finalist: false,
-                });
+                }),
             }
         }
         let repetitions = arguments.repetitions.get();
@@ -162,10 +167,10 @@ fn tune(
         measure(timer, &mut finalists(&mut entrants), FINAL_ROUNDS * repetitions)?;
         let chosen = entrants.first().map(|chosen| chosen.seconds.clone()).unwrap_or_default();
         let candidates = entrants.iter().filter_map(|entrant| {
-            let Entrant { schedule, operations, seconds, is_finalist, .. } = entrant;
+            let Entrant { schedules, operations, seconds, is_finalist, .. } = entrant;
             let mut ratios: Vec<_> = chosen.iter().zip(seconds).map(|(chosen, own)| chosen / own).collect();
             let ratio = is_finalist.then(|| median(&mut ratios));
-            Some(Candidate::new(schedule, operations.first()?.plan(), Summary::of(seconds), ratio))
+            Some(Candidate::new(schedules, operations.first()?.plan(), Summary::of(seconds), ratio))
         });
         tuned.extend(Tuned::new(shape.to_string(), layout_name(layout), pass, candidates.collect()));
     }

@@ -19,7 +19,8 @@ pub(super) struct Candidate {
     pub(super) unroll: Option<u32>,
     pub(super) tiles: Option<u64>,
     pub(super) runs: Option<u64>,
-    pub(super) cache_bytes: Option<u64>,
+    /// Sizes of the shared cache, of those that were tried, for which the runs of channels are such.
+    pub(super) cache_bytes: Vec<u64>,
     pub(super) moves: f64,
     pub(super) rereads: f64,
     pub(super) dispatches: usize,
@@ -27,18 +28,25 @@ pub(super) struct Candidate {
     /// How many times as long the cost model's choice took, if both were measured once more side by side: the median of
     /// the rounds' ratios, since whatever slows the machine down slows down all of a round.
     pub(super) chosen_over_this: Option<f64>,
+    /// Whether it is what the library plans if nothing is said but the traversal.
+    #[serde(skip)]
+    pub(super) is_plain: bool,
     #[serde(flatten)]
     pub(super) time: Summary,
 }
 
 impl Candidate {
+    /// A plan that all of `schedules` come out as; it is named by the first one.
     pub(super) fn new(
-        schedule: &Schedule,
+        schedules: &[Schedule],
         plan: &Plan,
         time: Summary,
         chosen_over_this: Option<f64>,
     ) -> Self {
-        let Schedule { width, workgroup, unroll, tiles, runs, cache_bytes, .. } = *schedule;
+        let first = schedules.first().copied().unwrap_or_default();
+        let Schedule { width, workgroup, unroll, tiles, runs, .. } = first;
+        let says_nothing =
+            |&schedule: &Schedule| Schedule { traversal: None, ..schedule } == Schedule::default();
         Self {
             traversal: plan.traversal().map_or("split", wgpu_batchnorm::Traversal::name),
             width,
@@ -46,24 +54,15 @@ impl Candidate {
             unroll,
             tiles,
             runs,
-            cache_bytes,
+            cache_bytes: schedules.iter().filter_map(|schedule| schedule.cache_bytes).collect(),
             moves: plan.moves(),
             rereads: plan.rereads(),
             dispatches: plan.dispatches().len(),
             scratch_bytes: plan.workspace_bytes(),
             chosen_over_this,
+            is_plain: schedules.iter().any(says_nothing),
             time,
         }
-    }
-
-    /// Whether its schedule names nothing but a traversal.
-    fn says_nothing(&self) -> bool {
-        self.width.is_none()
-            && self.workgroup.is_none()
-            && self.unroll.is_none()
-            && self.tiles.is_none()
-            && self.runs.is_none()
-            && self.cache_bytes.is_none()
     }
 }
 
@@ -79,15 +78,16 @@ pub(super) struct Tuned {
 }
 
 /// The cache for which runs of channels are best sized, in MiB, by the geometric mean of the times over those of what the
-/// kind of adapter suggests; and that mean. Nothing if no such plan differs.
+/// kind of adapter suggests; and that mean. Each size has its say in each row, if only that it makes no difference. Nothing if no
+/// pass could be pipelined.
 pub(super) fn fastest_cache(tuned: &[Tuned]) -> Option<(u64, f64)> {
     let mut logarithms: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for Tuned { candidates, .. } in tuned {
         let pipelined = candidates.iter().filter(|candidate| candidate.traversal == "pipelined");
-        let plain = pipelined.clone().find(|candidate| candidate.says_nothing());
+        let plain = pipelined.clone().find(|candidate| candidate.is_plain);
         let Some(suggested) = plain else { continue };
         for candidate in pipelined {
-            if let Some(bytes) = candidate.cache_bytes {
+            for bytes in &candidate.cache_bytes {
                 let ratio = candidate.time.median_ms / suggested.time.median_ms;
                 logarithms.entry(bytes >> 20).or_default().push(ratio.ln());
             }
@@ -137,6 +137,7 @@ impl Tuned {
         for (index, candidate) in order {
             let said = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
             let Candidate { traversal, time, moves, rereads, dispatches, .. } = candidate;
+            let caches = candidate.cache_bytes.iter().map(|bytes| (bytes >> 20).to_string());
             let reread = if *rereads > 0.0 { format!(" + {rereads:.0}") } else { String::new() };
             table.add_row([
                 if index == 0 { "chosen".to_owned() } else { String::new() },
@@ -146,7 +147,7 @@ impl Tuned {
                 said(candidate.unroll.map(u64::from)),
                 said(candidate.tiles),
                 said(candidate.runs),
-                said(candidate.cache_bytes.map(|bytes| bytes >> 20)),
+                caches.collect::<Vec<_>>().join(", "),
                 dispatches.to_string(),
                 format!("{moves:.0}{reread}"),
                 format!("{:.3}{}", time.median_ms, if time.is_worthless() { " !" } else { "" }),
@@ -161,5 +162,53 @@ impl Tuned {
         let verdict = if *of_best <= ACCEPTED { "" } else { ": TOO SLOW" };
         writeln!(out, "{shape} {layout} {pass}: the chosen plan takes {of_best:.2} times the best{verdict}")?;
         writeln!(out, "{table}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(traversal: &'static str, mib: &[u64], is_plain: bool, seconds: f64) -> Candidate {
+        Candidate {
+            traversal,
+            width: None,
+            workgroup: None,
+            unroll: None,
+            tiles: None,
+            runs: None,
+            cache_bytes: mib.iter().map(|mib| mib << 20).collect(),
+            moves: 2.0,
+            rereads: 1.0,
+            dispatches: 2,
+            scratch_bytes: 0,
+            chosen_over_this: Some(1.0),
+            is_plain,
+            time: Summary::of(&[seconds]),
+        }
+    }
+
+    #[test]
+    fn each_cache_has_its_say_in_each_row() {
+        let tuned = |candidates| Tuned::new(String::new(), "", "", candidates);
+        let rows: Vec<_> = [
+            // Runs for 4 MiB take half of the time, those for 8 are what is suggested.
+            vec![
+                candidate("split", &[], true, 9.0),
+                candidate("pipelined", &[8], true, 4.0),
+                candidate("pipelined", &[4], false, 2.0),
+            ],
+            // Here it makes no difference.
+            vec![candidate("pipelined", &[4, 8], true, 4.0)],
+            // Not pipelined at all.
+            vec![candidate("split", &[], true, 1.0)],
+        ]
+        .into_iter()
+        .filter_map(tuned)
+        .collect();
+        assert_eq!(rows.len(), 3);
+        let found = fastest_cache(&rows).map(|(mib, times)| (mib, (times * 1e6).round() / 1e6));
+        assert_eq!(found, Some((4, 0.707_107)));
+        assert_eq!(fastest_cache(&rows[2..]), None);
     }
 }

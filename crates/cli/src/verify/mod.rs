@@ -45,6 +45,8 @@ struct Record {
     #[serde(flatten)]
     environment: Environment,
     #[serde(flatten)]
+    forced: Forced,
+    #[serde(flatten)]
     tally: Tally,
     cases: Vec<Report>,
 }
@@ -75,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
 
     let tally = Tally::of(&cases);
     if let Some(path) = &arguments.json {
-        write_json(path, &Record { environment, tally, cases })?;
+        write_json(path, &Record { environment, forced: arguments.forced, tally, cases })?;
     }
     writeln!(out, "{tally}")?;
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
