@@ -14,7 +14,7 @@ use super::subject::Subject;
 use super::tensors::Turn;
 use super::turns::Cache;
 use anyhow::Context as _;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::Instant;
 use wgpu_batchnorm::{BoundOperation, Context, Layout, Plan, Step, wgpu};
 use wgpu_batchnorm_baseline as baseline;
@@ -32,7 +32,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) steps: bool,
     pub(crate) cache: Cache,
     /// Of the CPU, where it is not to be warm either.
-    pub(crate) eviction: Option<RefCell<Eviction>>,
+    pub(crate) eviction: Option<Eviction>,
 }
 
 /// What was found out about one shape, layout and variation.
@@ -252,7 +252,7 @@ impl Bench<'_> {
         let (weight, bias, eps) = (Some(&weight[..]), Some(&bias[..]), EPS as f32);
         let start = || {
             if let Some(eviction) = &self.eviction {
-                eviction.borrow_mut().evict();
+                eviction.evict();
             }
             Instant::now()
         };

@@ -30,7 +30,6 @@ use measure::{Bench, Measured};
 use report::{Note, Record};
 use selection::Selection;
 use shapes::{BenchShape, layout_name};
-use std::cell::RefCell;
 use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -130,7 +129,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         repetitions,
         steps: arguments.steps,
         cache: cold.map_or(Cache::Warm, |bytes| Cache::Cold { bytes }),
-        eviction: cold.map(Eviction::new).transpose()?.map(RefCell::new),
+        eviction: cold.map(Eviction::new).transpose()?,
     };
     let layouts = arguments.selection.layouts();
     let bar = progress::bar(shapes.len() * layouts.len());
