@@ -48,8 +48,8 @@ impl fmt::Display for Traversal {
 /// The same schedule, shape, options and device give the same plan, and the same plan gives the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Schedule {
-    /// Plan as for this kind of device, whatever it is: to try the plans of a graphics processor on a software adapter.
-    pub kind: Option<DeviceKind>,
+    /// Plan as for a graphics processor, whatever the device is: to try such plans on a software adapter.
+    pub as_gpu: bool,
     /// How training passes go over the tensors. Passes without a choice (with held statistics, statistics alone,
     /// synchronized ones) have [`Traversal::Split`] whatever is said here.
     pub traversal: Option<Traversal>,
@@ -83,10 +83,7 @@ impl Schedule {
 
     /// The device as it is planned for.
     pub(super) fn device(&self, device: &DeviceTraits) -> DeviceTraits {
-        match self.kind {
-            Some(kind) if kind != device.kind => device.clone().with_kind(kind),
-            _ => device.clone(),
-        }
+        if self.as_gpu { device.to_gpu() } else { device.clone() }
     }
 
     /// How many elements a load may bring.

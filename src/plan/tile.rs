@@ -70,21 +70,36 @@ impl Tile {
         let side_by_side = lie_side_by_side(view, device);
         let lanes = if tile.strips > 1 { wishes.workgroup } else { wishes.lanes(view, channels) };
         let lanes = lanes_within(lanes, lane_bytes, device);
-        let useful_rows = |unroll: u32| pow2_at_least(positions.div_ceil(u64::from(unroll)), lanes);
-        let most_splits = work.monoid().map(|monoid| most_records(view, part, device, monoid, channels));
+        let most_splits = work.monoid().map(|monoid| match work {
+            // Each tile that is written merges all of its channel's records.
+            Work::Pipelined(_) => most_records(view, part, device, monoid, channels).min(MOST_MERGED_ALONE),
+            _ => most_records(view, part, device, monoid, channels),
+        });
+        let most_lanes = lanes_within(wishes.most_lanes, lane_bytes, device).max(lanes);
+        let least_columns = wishes.least_columns(view).min(lanes);
+        // Lanes along the channels and along the positions.
+        let workgroup = |unroll: u32| {
+            let loads = positions.div_ceil(u64::from(unroll));
+            if !side_by_side {
+                let rows = pow2_at_least(loads, lanes);
+                return (pow2_at_least(channels, lanes / rows), rows);
+            }
+            let channels = channels / u64::from(tile.strips);
+            // Few records a channel leave few lanes along the channels: then as many along the positions as fill the device.
+            let rows =
+                most_splits.map_or(1, |splits| wishes.least_lanes.div_ceil(channels * groups * splits));
+            let rows = pow2_at_least(rows.min(loads), most_lanes / least_columns);
+            let columns = pow2_at_least(channels, (lanes / rows).max(least_columns));
+            (columns, pow2_at_least(loads, (lanes / columns).max(rows)))
+        };
         loop {
-            let rows = useful_rows(tile.unroll);
-            (tile.columns, tile.rows) = if side_by_side {
-                let channels = channels / u64::from(tile.strips);
-                let columns = match most_splits {
-                    Some(splits) => wishes.columns(view, channels, groups * splits, lanes),
-                    None => pow2_at_least(channels, lanes),
-                };
-                (columns, rows.min(lanes / columns))
-            } else {
-                (pow2_at_least(channels, lanes / rows), rows)
-            };
+            (tile.columns, tile.rows) = workgroup(tile.unroll);
             if tile.unroll == 1 || groups * tile.count(positions, channels) >= wishes.least_tiles {
+                break;
+            }
+            // Fewer loads in flight are to bring more tiles, or more lanes in them.
+            let (_, rows) = workgroup(tile.unroll / 2);
+            if rows == tile.rows && most_splits.is_some_and(|most| tile.count(positions, 1) >= most) {
                 break;
             }
             tile.unroll /= 2;
@@ -94,8 +109,6 @@ impl Tile {
         // The rows of a channel lie apart. What is written should not touch many of them in a row, but
         // come back to a cache line's other channel soon.
         let splits = match work {
-            // Each tile that is written merges all of its channel's records.
-            Work::Pipelined(_) => splits.min(MOST_MERGED_ALONE),
             Work::Map(_) if !side_by_side => {
                 splits.max(positions.div_ceil(MOST_ROWS * view.row_length_of(part)))
             }
@@ -240,7 +253,7 @@ impl Tile {
 const MOST_KEPT_WORDS: u64 = 32;
 
 /// Bytes that memory brings at once.
-const CACHE_LINE: u64 = 64;
+pub(super) const CACHE_LINE: u64 = 64;
 
 /// Elements of an odd row that CPU adapters are better off to go along.
 const LONG_ROW: u64 = 256;

@@ -92,9 +92,15 @@ impl DeviceTraits {
         }
     }
 
-    /// The same limits on a device of another kind.
-    pub(super) fn with_kind(self, kind: DeviceKind) -> Self {
-        Self { kind, shared_cache_bytes: kind.shared_cache_bytes(), ..self }
+    /// The same limits on a graphics processor.
+    pub(super) fn to_gpu(&self) -> Self {
+        match self.kind {
+            DeviceKind::Gpu => self.clone(),
+            DeviceKind::Cpu => {
+                let kind = DeviceKind::Gpu;
+                Self { kind, shared_cache_bytes: kind.shared_cache_bytes(), ..self.clone() }
+            }
+        }
     }
 
     fn from_limits(kind: DeviceKind, limits: &wgpu::Limits) -> Self {

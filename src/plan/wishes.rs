@@ -1,8 +1,9 @@
 //! What each kind of device wants of a tile.
 
+use super::cost;
 use super::part::Part;
 use super::schedule::Schedule;
-use super::tile::pow2_at_least;
+use super::tile::{CACHE_LINE, pow2_at_least};
 use super::traits::DeviceKind;
 use super::view::View;
 use super::work::{Coefficients, Monoid, Work};
@@ -12,13 +13,6 @@ pub(super) const MOST_UNROLLED: u32 = 64;
 
 /// Strips of a lane: more take more registers than there are.
 const MOST_STRIPS: u32 = 8;
-
-/// Lanes that keep the memory of a large graphics processor busy, with some loads of 16 bytes in flight each: 132
-/// multiprocessors of an H200, with half of the 2,048 lanes that each has room for.
-const FULL_LANES: u64 = 132 * 1024;
-
-/// Bytes that neighbouring lanes read at least, side by side.
-const CACHE_LINES: u64 = 128;
 
 /// What a kind of device wants, where the shape allows it.
 pub(super) struct Wishes {
@@ -32,9 +26,10 @@ pub(super) struct Wishes {
     pub(super) unroll: u32,
     /// Fewer workgroups leave it idle.
     pub(super) least_tiles: u64,
-    /// Lanes of a reduction in all: with fewer, lanes that lie side by side along the channels are to be so along the
-    /// positions.
-    least_lanes: u64,
+    /// Lanes of a reduction in all: fewer leave it idle.
+    pub(super) least_lanes: u64,
+    /// Lanes of a workgroup that has more than it should to come to these.
+    pub(super) most_lanes: u32,
     /// More workgroups cost more than they bring: each has to be begun, and leaves a record to merge.
     pub(super) most_tiles: u64,
 }
@@ -58,7 +53,8 @@ impl Wishes {
             (DeviceKind::Cpu, Work::Whole(_)) => (8, 4, 0, u64::MAX),
         };
         let least_lanes = match kind {
-            DeviceKind::Gpu => FULL_LANES,
+            // Half of them wait for memory.
+            DeviceKind::Gpu => 2 * cost::LANES as u64,
             // One lane after the other is full.
             DeviceKind::Cpu => 0,
         };
@@ -72,6 +68,7 @@ impl Wishes {
         Self {
             most_strips,
             least_lanes,
+            most_lanes: schedule.workgroup.map_or(u32::MAX, |_| 0),
             workgroup: schedule.workgroup.unwrap_or(workgroup).max(1),
             widest: if schedule.workgroup.is_some() { 0 } else { widest },
             unroll: schedule.unroll.map_or(unroll, |unroll| unroll.clamp(1, MOST_UNROLLED)),
@@ -93,14 +90,10 @@ impl Wishes {
         (1..=self.most_strips).rev().find(whole).unwrap_or(1)
     }
 
-    /// Lanes along the channels of a workgroup of so many lanes, where `channels` lane channels that come last are reduced,
-    /// each in so many splits: as many as there are, as long as all lanes together fill the device. What a lane and those
-    /// beside it read should still be a few whole lines of a cache.
-    pub(super) fn columns(&self, view: &View, channels: u64, splits: u64, lanes: u32) -> u32 {
-        let lane_bytes = view.vector() * view.element_bytes;
-        let line = pow2_at_least(CACHE_LINES.div_ceil(lane_bytes), lanes);
-        let rows = pow2_at_least(self.least_lanes.div_ceil(channels * splits), lanes / line);
-        pow2_at_least(channels, lanes / rows)
+    /// Lanes along the channels, at least: what they read side by side should be a few whole lines of a cache. A power of two.
+    pub(super) fn least_columns(&self, view: &View) -> u32 {
+        let bytes = if self.least_lanes == 0 { 0 } else { 2 * CACHE_LINE };
+        pow2_at_least(bytes / (view.vector() * view.element_bytes), 1 << 31)
     }
 
     /// Lanes of a workgroup, for so many lane channels.

@@ -5,7 +5,7 @@ use crate::common::file;
 use crate::forward_pipelined::in_runs;
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
-use wgpu_batchnorm::{Context, DeviceKind, Schedule, Traversal};
+use wgpu_batchnorm::{Context, Schedule, Traversal};
 use wgpu_batchnorm_oracle::{Case, Kind, RunError, find_cases, judge, run_case};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -57,8 +57,8 @@ fn every_case_passes(context: &Context) -> Result<(), Failed> {
 const LEAST_TRAVERSED: usize = 57;
 
 fn every_case_passes_in_every_traversal(context: &Context) -> Result<(), Failed> {
-    let on_card = Schedule { kind: Some(DeviceKind::Gpu), ..Schedule::with_traversal(Traversal::Split) };
-    let others = [in_runs(3), on_card, Schedule { kind: Some(DeviceKind::Gpu), ..in_runs(3) }];
+    let on_card = Schedule { as_gpu: true, ..Schedule::with_traversal(Traversal::Split) };
+    let others = [in_runs(3), on_card, Schedule { as_gpu: true, ..in_runs(3) }];
     for schedule in Traversal::ALL.map(Schedule::with_traversal).into_iter().chain(others) {
         let context = context.with_schedule(schedule);
         let (mut passed, mut failed) = (0, Vec::new());

@@ -6,7 +6,7 @@ use crate::subject::{DTYPES, LAYOUTS, Setup, plans, shape};
 use libtest_mimic::Failed;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use wgpu_batchnorm::{Context, DeviceKind, Dtype, Layout, Mode, Momentum, Options, Schedule, Traversal};
+use wgpu_batchnorm::{Context, Dtype, Layout, Mode, Momentum, Options, Schedule, Traversal};
 
 pub(crate) const TESTS: &[Test] = &[
     ("any_step_matches_the_reference", any_step_matches_the_reference),
@@ -57,14 +57,16 @@ fn few_channels_with_many_values(context: &Context) -> Result<(), Failed> {
 
 /// Wide workgroups, whose lanes share channels that come last.
 fn few_channels_and_many_as_on_a_graphics_processor(context: &Context) -> Result<(), Failed> {
-    let context = context.with_schedule(Schedule { kind: Some(DeviceKind::Gpu), ..Schedule::default() });
     for sizes in [&[64usize, 1024, 49][..], &[2000, 512], &[700, 3, 31], &[5, 70, 33, 33]] {
         for (layout, dtype) in LAYOUTS.into_iter().flat_map(|layout| DTYPES.map(|dtype| (layout, dtype))) {
             let setup = Setup::new(shape(sizes, layout), 50.0, 3.0).with_dtype(dtype);
-            let error = |error: Failed| {
-                format!("{} {layout:?} {dtype:?}: {}", setup.shape, error.message().unwrap_or_default())
-            };
-            setup.check(&context).map_err(error)?;
+            for schedule in [Schedule::with_traversal(Traversal::Split), in_runs(2)] {
+                let schedule = Schedule { as_gpu: true, ..schedule };
+                setup.check(&context.with_schedule(schedule)).map_err(|error| {
+                    let message = error.message().unwrap_or_default().to_owned();
+                    format!("{} {layout:?} {dtype:?} {schedule:?}: {message}", setup.shape)
+                })?;
+            }
         }
     }
     Ok(())

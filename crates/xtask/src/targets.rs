@@ -32,7 +32,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let python = (!arguments.without_pytorch).then_some(&arguments.python);
+    // By its name alone it is looked for on the path; else it is the same wherever it is run.
+    let is_name = arguments.python.components().count() == 1;
+    let python = if is_name { arguments.python.clone() } else { std::path::absolute(&arguments.python)? };
+    let python = (!arguments.without_pytorch).then_some(&python);
     // Before anything takes long.
     if let Some(python) = python {
         let found = Command::new(python).args(["-c", "import torch"]).stderr(Stdio::null()).status();

@@ -26,8 +26,8 @@ pub(crate) struct Settings {
 }
 
 /// What is timed of a step. There are two backward passes, since what gives burn the gradient of y is in the time: from
-/// `(y·dy).sum()`, whose derivative is a multiplication by dy, and from `y.sum()`, whose derivative is no tensor in memory,
-/// so that dy is not even read.
+/// `(y·dy).sum()`, whose derivative is a multiplication by dy, and from `y.sum()`, whose derivative is ones, which fused kernels need
+/// not read.
 pub(crate) const PASSES: [&str; 3] = ["forward", "backward", "backward_of_ones"];
 
 /// Milliseconds of a step, one a repetition, of each of the [`PASSES`].

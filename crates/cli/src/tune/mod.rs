@@ -61,6 +61,8 @@ struct Record {
     repetitions: usize,
     config: Config,
     tuned: Vec<Tuned>,
+    /// What was not measured, and why.
+    notes: Vec<String>,
 }
 
 /// A plan, bound to the tensors of every turn, and its times in seconds.
@@ -82,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     let environment = Environment::of(&context);
     writeln!(out, "{}\n{}, clock: {}", environment.program(), environment.adapter, timer.clock())?;
     let bar = progress::bar(shapes.len() * layouts.len());
-    let mut tuned = Vec::new();
+    let (mut tuned, mut notes) = (Vec::new(), Vec::new());
     for (shape, &layout) in shapes.iter().flat_map(|shape| layouts.iter().map(move |layout| (shape, layout)))
     {
         bar.set_message(format!("{shape} {}", layout_name(layout)));
@@ -91,7 +93,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
         let sizes = shape.in_layout(layout)?;
         let Config { residual, .. } = arguments.config;
         if let Some(reason) = memory::reason_to_skip(&context, &sizes, arguments.config.dtype(), residual) {
-            bar.suspend(|| writeln!(out, "{name}: not measured: {reason}"))?;
+            let note = format!("{name}: not measured: {reason}");
+            bar.suspend(|| writeln!(out, "{note}"))?;
+            notes.push(note);
             continue;
         }
         let found = tune(&context, &timer, arguments, shape, layout).context(name)?;
@@ -111,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<
     writeln!(out, "the chosen plans take {worst:.2} times the best at most, expected {ACCEPTED:.2}")?;
     if let Some(path) = &arguments.json {
         let repetitions = arguments.repetitions.get();
-        write_json(path, &Record { environment, repetitions, config: arguments.config, tuned })?;
+        write_json(path, &Record { environment, repetitions, config: arguments.config, tuned, notes })?;
     }
     Ok(if worst <= ACCEPTED { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use wgpu_batchnorm::{Plan, Schedule};
+use wgpu_batchnorm::{Plan, Schedule, Traversal};
 use wgpu_batchnorm_report::Summary;
 
 /// How much slower than the best the cost model's choice may be.
@@ -28,9 +28,9 @@ pub(super) struct Candidate {
     /// How many times as long the cost model's choice took, if both were measured once more side by side: the median of
     /// the rounds' ratios, since whatever slows the machine down slows down all of a round.
     pub(super) chosen_over_this: Option<f64>,
-    /// Whether it is what the library plans if nothing is said but the traversal.
+    /// Whether its runs of channels are sized by the cache that the kind of adapter suggests.
     #[serde(skip)]
-    pub(super) is_plain: bool,
+    pub(super) has_suggested_runs: bool,
     #[serde(flatten)]
     pub(super) time: Summary,
 }
@@ -45,10 +45,8 @@ impl Candidate {
     ) -> Self {
         let first = schedules.first().copied().unwrap_or_default();
         let Schedule { width, workgroup, unroll, tiles, runs, .. } = first;
-        let says_nothing =
-            |&schedule: &Schedule| Schedule { traversal: None, ..schedule } == Schedule::default();
         Self {
-            traversal: plan.traversal().map_or("split", wgpu_batchnorm::Traversal::name),
+            traversal: plan.traversal().map_or("split", Traversal::name),
             width,
             workgroup,
             unroll,
@@ -60,7 +58,7 @@ impl Candidate {
             dispatches: plan.dispatches().len(),
             scratch_bytes: plan.workspace_bytes(),
             chosen_over_this,
-            is_plain: schedules.iter().any(says_nothing),
+            has_suggested_runs: schedules.contains(&Schedule::with_traversal(Traversal::Pipelined)),
             time,
         }
     }
@@ -84,8 +82,8 @@ pub(super) fn fastest_cache(tuned: &[Tuned]) -> Option<(u64, f64)> {
     let mut logarithms: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for Tuned { candidates, .. } in tuned {
         let pipelined = candidates.iter().filter(|candidate| candidate.traversal == "pipelined");
-        let plain = pipelined.clone().find(|candidate| candidate.is_plain);
-        let Some(suggested) = plain else { continue };
+        let suggested = pipelined.clone().find(|candidate| candidate.has_suggested_runs);
+        let Some(suggested) = suggested else { continue };
         for candidate in pipelined {
             for bytes in &candidate.cache_bytes {
                 let ratio = candidate.time.median_ms / suggested.time.median_ms;
@@ -169,7 +167,7 @@ impl Tuned {
 mod tests {
     use super::*;
 
-    fn candidate(traversal: &'static str, mib: &[u64], is_plain: bool, seconds: f64) -> Candidate {
+    fn candidate(traversal: &'static str, mib: &[u64], has_suggested_runs: bool, seconds: f64) -> Candidate {
         Candidate {
             traversal,
             width: None,
@@ -183,7 +181,7 @@ mod tests {
             dispatches: 2,
             scratch_bytes: 0,
             chosen_over_this: Some(1.0),
-            is_plain,
+            has_suggested_runs,
             time: Summary::of(&[seconds]),
         }
     }
@@ -194,14 +192,15 @@ mod tests {
         let rows: Vec<_> = [
             // Runs for 4 MiB take half of the time, those for 8 are what is suggested.
             vec![
-                candidate("split", &[], true, 9.0),
+                // The choice is one run, without regard to any cache.
+                candidate("pipelined", &[], false, 9.0),
                 candidate("pipelined", &[8], true, 4.0),
                 candidate("pipelined", &[4], false, 2.0),
             ],
             // Here it makes no difference.
             vec![candidate("pipelined", &[4, 8], true, 4.0)],
             // Not pipelined at all.
-            vec![candidate("split", &[], true, 1.0)],
+            vec![candidate("split", &[], false, 1.0)],
         ]
         .into_iter()
         .filter_map(tuned)

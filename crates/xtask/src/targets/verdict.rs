@@ -172,6 +172,8 @@ pub(super) fn of_the_baseline(
 
 /// How many times as long as the best of the candidates the chosen plan takes, at worst.
 pub(super) fn of_tune(tuned: &Value) -> anyhow::Result<Verdict> {
+    let left_out = list(tuned, "notes")?;
+    ensure!(left_out.is_empty(), "batchnorm tune has left out {left_out:?}");
     let mut measured = f64::NEG_INFINITY;
     for pass in list(tuned, "tuned")? {
         measured = measured.max(number(pass, "/of_best")?);
@@ -327,9 +329,15 @@ mod tests {
 
     #[test]
     fn the_worst_choice_counts() {
-        let tuned = |ratios: &[f64]| json!({"tuned": ratios.iter().map(|of_best| json!({"of_best": of_best})).collect::<Vec<_>>()});
+        let tuned = |ratios: &[f64]| {
+            let tuned: Vec<_> = ratios.iter().map(|of_best| json!({"of_best": of_best})).collect();
+            json!({"tuned": tuned, "notes": []})
+        };
         assert_eq!(measured(&[of_tune(&tuned(&[1.0, 1.2])).expect("a verdict")]), [(1.2, false)]);
         assert_eq!(measured(&[of_tune(&tuned(&[1.0, 1.1])).expect("a verdict")]), [(1.1, true)]);
         assert!(of_tune(&tuned(&[])).is_err());
+        let mut incomplete = tuned(&[1.0]);
+        incomplete["notes"] = json!(["a shape"]);
+        assert!(of_tune(&incomplete).is_err());
     }
 }
