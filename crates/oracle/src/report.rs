@@ -174,7 +174,7 @@ pub struct Tally {
     pub passed: usize,
     /// Those with an error beyond its bound, or without outputs.
     pub failed: usize,
-    /// Those that this version does not compute.
+    /// Those that this version does not compute, or that cannot be gone over in the way that was asked for.
     pub skipped: usize,
 }
 

@@ -190,9 +190,10 @@ fn check_variant(dispatch: &Dispatch) {
     // unpack2x16float is no feature in WebGPU, but a capability in naga.
     let capabilities =
         naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32 | naga::valid::Capabilities::SHADER_INT64;
-    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+    let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source.text)));
+    assert_eq!(private_arrays_indexed(&module, &info), 0, "{:?}", dispatch.step);
     let mut bound = HashSet::new();
     for (_, variable) in module.global_variables.iter() {
         let Some(binding) = variable.binding else { continue };
@@ -209,6 +210,50 @@ fn check_variant(dispatch: &Dispatch) {
         dispatch.pieces.iter().map(|piece| piece.resource.binding()).chain([0]).collect();
     assert_eq!(bound, expected, "{:?}", dispatch.step);
     assert_eq!(module.entry_points[0].workgroup_size, [dispatch.tile.lanes(), 1, 1]);
+}
+
+/// How often an array of a lane's own is indexed by what is only known when the kernel runs: no compiler keeps it in registers
+/// then.
+fn private_arrays_indexed(module: &naga::Module, info: &naga::valid::ModuleInfo) -> usize {
+    use naga::{AddressSpace, Expression, TypeInner};
+
+    let functions = module.functions.iter().map(|(handle, function)| (function, &info[handle]));
+    let entries = module.entry_points.iter().enumerate();
+    let entries = entries.map(|(index, entry)| (&entry.function, info.get_entry_point(index)));
+    let indexed = |(function, info): (&naga::Function, &naga::valid::FunctionInfo)| {
+        let is_private = |base: naga::Handle<Expression>| match *info[base].ty.inner_with(&module.types) {
+            TypeInner::Array { .. } => true,
+            TypeInner::Pointer { base, space: AddressSpace::Function } => {
+                matches!(module.types[base].inner, TypeInner::Array { .. })
+            }
+            _ => false,
+        };
+        let expressions = function.expressions.iter().map(|(_, expression)| expression);
+        let indexed =
+            expressions.filter(|e| matches!(e, Expression::Access { base, .. } if is_private(*base)));
+        indexed.count()
+    };
+    functions.chain(entries).map(indexed).sum()
+}
+
+#[test]
+fn arrays_of_a_lane_that_are_indexed_are_found() {
+    let found = |index: &str| {
+        let text = format!(
+            "var<workgroup> shared_array: array<f32, 4>;
+            fn read(kept: ptr<function, array<f32, 4>>, i: u32) -> f32 {{ return (*kept)[{index}]; }}
+            @compute @workgroup_size(4) fn main(@builtin(local_invocation_index) i: u32) {{
+                var kept: array<f32, 4>;
+                kept[{index}] = 1.0;
+                shared_array[i] = read(&kept, i);
+            }}"
+        );
+        let module = naga::front::wgsl::parse_str(&text).expect("a shader");
+        let (flags, capabilities) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+        let info = naga::valid::Validator::new(flags, capabilities).validate(&module).expect("a valid one");
+        private_arrays_indexed(&module, &info)
+    };
+    assert_eq!((found("2u"), found("i")), (0, 2));
 }
 
 fn variable_of(resource: Resource, dispatch: &Dispatch) -> &'static str {
