@@ -137,6 +137,8 @@ const SECOND_PLANES: u64 = 13;
 pub(crate) const WORD_BYTES: u64 = 4;
 /// Ghost batches; a step per channel goes through them one by one.
 const MOST_GROUPS: u64 = 1 << 15;
+/// Workgroups that a CPU adapter should have to share out, before one has all values of its channels.
+const LEAST_REVISITED: u64 = 32;
 
 impl Plan {
     /// Plans `operation` for one shape on one device, as the cost model thinks best.
@@ -194,10 +196,16 @@ impl Plan {
             return Self::traversing(&problem, shape, operation, traversal);
         }
         let mut best = Self::traversing(&problem, shape, operation, Traversal::Split);
-        // On a CPU adapter a dispatch costs next to nothing and every access the same wherever the data are, while
+        // On a CPU adapter a dispatch costs next to nothing and nearly every access the same wherever the data are, while
         // kernels of several steps are compiled for nearly every shape anew, which takes these adapters longest.
         if device.kind == DeviceKind::Cpu && best.is_ok() {
-            return best;
+            let revisited = problem.waits_for_memory(operation);
+            let revisited =
+                revisited.then(|| Self::traversing(&problem, shape, operation, Traversal::Revisited));
+            return match revisited {
+                Some(Ok(plan)) if plan.workgroups() >= LEAST_REVISITED => Ok(plan),
+                _ => best,
+            };
         }
         let cache_bytes = schedule.shared_cache_bytes(device);
         let seconds = |plan: &Self| cost::seconds(plan, cache_bytes);
@@ -265,6 +273,12 @@ impl Plan {
             saved_of_batch,
             workspace_bytes: end,
         })
+    }
+
+    /// Workgroups of all its dispatches.
+    fn workgroups(&self) -> u64 {
+        let of = |dispatch: &Dispatch| dispatch.grid.iter().map(|&size| u64::from(size)).product::<u64>();
+        self.dispatches.iter().map(of).sum()
     }
 
     /// How it goes over the tensors, if there was a choice.

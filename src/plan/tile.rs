@@ -256,7 +256,7 @@ const MOST_KEPT_WORDS: u64 = 32;
 pub(super) const CACHE_LINE: u64 = 64;
 
 /// Elements of an odd row that CPU adapters are better off to go along.
-const LONG_ROW: u64 = 256;
+pub(super) const LONG_ROW: u64 = 256;
 
 /// Whether lanes go along the channels first. They go along the contiguous axis; but a CPU adapter loads lane by lane,
 /// and where rows are odd and short, a channel for each lane leaves nothing to merge and each lane in its own cache line.

@@ -809,6 +809,26 @@ fn what_the_kernels_cannot_address_is_refused() {
     }
 }
 
+#[test]
+fn cpu_adapters_read_short_odd_rows_again_from_a_cache_in_backward_passes() {
+    let device = DeviceTraits::webgpu_defaults(DeviceKind::Cpu);
+    let (revisited, split) = (Some(Traversal::Revisited), Some(Traversal::Split));
+    for (sizes, dtype, backward) in [
+        ([64, 512, 49], Dtype::F32, revisited),
+        ([64, 512, 49], Dtype::F16, split),
+        ([64, 512, 48], Dtype::F32, split),
+        ([64, 512, 289], Dtype::F32, split),
+        // Too few channels to share out.
+        ([64, 64, 49], Dtype::F32, split),
+    ] {
+        let shape = shape(&sizes, Layout::ChannelsFirst);
+        let options = Options { dtype, ..Options::new(shape.channels()) };
+        let chosen =
+            [TRAINING, BACKWARD].map(|operation| plan(&shape, &options, operation, &device).traversal());
+        assert_eq!(chosen, [split, backward], "{shape} {dtype:?}");
+    }
+}
+
 /// Channels last, a CPU adapter's lanes have as many strips as fall into whole workgroups of 8 lanes of 4 channels.
 #[test]
 fn strips_are_whole_workgroups_of_channels() {
