@@ -70,11 +70,10 @@ impl Tile {
         let side_by_side = lie_side_by_side(view, device);
         let lanes = if tile.strips > 1 { wishes.workgroup } else { wishes.lanes(view, channels) };
         let lanes = lanes_within(lanes, lane_bytes, device);
-        let most_splits = work.monoid().map(|monoid| match work {
-            // Each tile that is written merges all of its channel's records.
-            Work::Pipelined(_) => most_records(view, part, device, monoid, channels).min(MOST_MERGED_ALONE),
-            _ => most_records(view, part, device, monoid, channels),
-        });
+        // Each tile that a pipelined kernel writes merges all of its channel's records.
+        let most_merged = if matches!(work, Work::Pipelined(_)) { MOST_MERGED_ALONE } else { u64::MAX };
+        let most_splits =
+            work.monoid().map(|monoid| most_records(view, part, device, monoid, channels).min(most_merged));
         let most_lanes = lanes_within(wishes.most_lanes, lane_bytes, device).max(lanes);
         let least_columns = wishes.least_columns(view).min(lanes);
         // Lanes along the channels and along the positions.

@@ -28,7 +28,7 @@ pub(super) struct Wishes {
     pub(super) least_tiles: u64,
     /// Lanes of a reduction in all: fewer leave it idle.
     pub(super) least_lanes: u64,
-    /// Lanes of a workgroup that has more than it should to come to these.
+    /// Lanes that a workgroup may have beyond [`Self::workgroup`] to come to these: none where its number is given.
     pub(super) most_lanes: u32,
     /// More workgroups cost more than they bring: each has to be begun, and leaves a record to merge.
     pub(super) most_tiles: u64,

@@ -358,6 +358,18 @@ fn a_forced_traversal_is_verified_or_named() {
         let runs = forced.contains("runs").then_some(2);
         assert_eq!((&record["traversal"], &record["runs"]), (&forced.split(' ').next().into(), &runs.into()));
     }
+    // What was forced is what was planned: a dispatch for each run, and one more.
+    let bench = ["bench", "--shape", "4,64,6,6", "--layout", "channels-first", "--repetitions", "1"];
+    for (runs, dispatches) in [("1", 2), ("3", 4)] {
+        let mut bench_in_runs = program();
+        bench_in_runs.args(bench).args(["--traversal", "pipelined", "--runs", runs]);
+        run(bench_in_runs.arg("--json").arg(&file));
+        let record = json(&file);
+        let rows = record["rows"].as_array().unwrap().iter();
+        let planned: Vec<_> = rows.filter(|row| row["traversal"] == "pipelined").collect();
+        assert_eq!(planned.len(), 2, "{record}");
+        assert!(planned.iter().all(|row| row["dispatches"] == dispatches), "{planned:?}");
+    }
 }
 
 fn tune_lists_plans_beside_the_chosen_one() {

@@ -810,6 +810,21 @@ fn what_the_kernels_cannot_address_is_refused() {
 }
 
 #[test]
+fn a_schedule_makes_the_plans_of_a_graphics_processor_on_any_device() {
+    let [gpu, cpu] = [DeviceKind::Gpu, DeviceKind::Cpu].map(DeviceTraits::webgpu_defaults);
+    let schedule = Schedule { as_gpu: true, ..Schedule::default() };
+    for (layout, operation) in [(Layout::ChannelsFirst, TRAINING), (Layout::ChannelsLast, BACKWARD)] {
+        let shape = shape(&in_layout(&[64, 64, 30, 30], layout), layout);
+        let options = Options::new(64);
+        let of =
+            |device| Plan::with_schedule(&shape, &options, operation, device, &schedule).expect("a plan");
+        let expected = plan(&shape, &options, operation, &gpu);
+        assert_ne!(expected, plan(&shape, &options, operation, &cpu));
+        assert_eq!([of(&cpu), of(&gpu)], [expected.clone(), expected]);
+    }
+}
+
+#[test]
 fn cpu_adapters_read_short_odd_rows_again_from_a_cache_in_backward_passes() {
     let device = DeviceTraits::webgpu_defaults(DeviceKind::Cpu);
     let (revisited, split) = (Some(Traversal::Revisited), Some(Traversal::Split));
