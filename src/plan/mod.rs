@@ -3,6 +3,7 @@
 //! Nothing here touches a device, so all of it is tested without one. The code that binds and records
 //! does no arithmetic of its own.
 
+mod choice;
 mod cost;
 mod dispatches;
 mod error;
@@ -137,8 +138,6 @@ const SECOND_PLANES: u64 = 13;
 pub(crate) const WORD_BYTES: u64 = 4;
 /// Ghost batches; a step per channel goes through them one by one.
 const MOST_GROUPS: u64 = 1 << 15;
-/// Workgroups that a CPU adapter should have to share out, before one has all values of its channels.
-const LEAST_REVISITED: u64 = 32;
 
 impl Plan {
     /// Plans `operation` for one shape on one device, as the cost model thinks best.
@@ -195,35 +194,7 @@ impl Plan {
         if let Some(traversal) = schedule.traversal {
             return Self::traversing(&problem, shape, operation, traversal);
         }
-        let mut best = Self::traversing(&problem, shape, operation, Traversal::Split);
-        // On a CPU adapter a dispatch costs next to nothing and nearly every access the same wherever the data are, while
-        // kernels of several steps are compiled for nearly every shape anew, which takes these adapters longest.
-        if device.kind == DeviceKind::Cpu && best.is_ok() {
-            let revisited = problem.waits_for_memory(operation);
-            let revisited =
-                revisited.then(|| Self::traversing(&problem, shape, operation, Traversal::Revisited));
-            return match revisited {
-                Some(Ok(plan)) if plan.workgroups() >= LEAST_REVISITED => Ok(plan),
-                _ => best,
-            };
-        }
-        let cache_bytes = schedule.shared_cache_bytes(device);
-        let seconds = |plan: &Self| cost::seconds(plan, cache_bytes);
-        // A run costs a dispatch, which what the cache saves may not be worth.
-        let in_one_run = Problem { runs: schedule.runs.unwrap_or(1).max(1), ..problem.clone() };
-        for (problem, traversal) in [
-            (&problem, Traversal::Pipelined),
-            (&in_one_run, Traversal::Pipelined),
-            (&problem, Traversal::Revisited),
-            (&problem, Traversal::Resident),
-        ] {
-            if let Ok(plan) = Self::traversing(problem, shape, operation, traversal)
-                && !best.as_ref().is_ok_and(|best| seconds(best) <= seconds(&plan))
-            {
-                best = Ok(plan);
-            }
-        }
-        best
+        Self::chosen(&problem, shape, operation)
     }
 
     /// The plan that goes over the tensors as `traversal` says.
@@ -273,12 +244,6 @@ impl Plan {
             saved_of_batch,
             workspace_bytes: end,
         })
-    }
-
-    /// Workgroups of all its dispatches.
-    fn workgroups(&self) -> u64 {
-        let of = |dispatch: &Dispatch| dispatch.grid.iter().map(|&size| u64::from(size)).product::<u64>();
-        self.dispatches.iter().map(of).sum()
     }
 
     /// How it goes over the tensors, if there was a choice.

@@ -1,11 +1,10 @@
 //! What the steps of one plan share, and how each goes over the tensors; `dispatches.rs` makes dispatches of it.
 
-use super::WORD_BYTES;
 use super::kernel::Kernel;
 use super::operation::Operation;
 use super::part::Part;
 use super::schedule::{Schedule, Unsuited};
-use super::tile::{LONG_ROW, Tile};
+use super::tile::Tile;
 use super::traits::DeviceTraits;
 use super::view::View;
 use super::work::Work;
@@ -86,16 +85,6 @@ impl<'a> Problem<'a> {
         let elements = view.elements();
         let runs = schedule.runs(operation, elements, elements.saturating_mul(view.element_bytes), device);
         Self { device, schedule, runs, options, view, channels: shape.channels() as u64, mask, common }
-    }
-
-    /// Whether a CPU adapter waits for memory more than it computes: in short odd rows of whole words, of which a backward pass
-    /// reads two tensors twice, the second time better from a cache.
-    pub(crate) fn waits_for_memory(&self, operation: Operation) -> bool {
-        let view = &self.view;
-        let has_short_odd_rows = view.has_odd_rows() && view.row < LONG_ROW;
-        matches!(operation, Operation::Backward { .. })
-            && has_short_odd_rows
-            && view.element_bytes == WORD_BYTES
     }
 
     /// About how many parts the tensors fall into.
